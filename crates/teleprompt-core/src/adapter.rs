@@ -1,0 +1,74 @@
+//! The contract between signatures and chat messages.
+
+use std::sync::Arc;
+
+use crate::lm::{Constraint, Message};
+use crate::parse_error::ParseError;
+use crate::prediction::Parsed;
+use crate::record::Record;
+use crate::signature::Signature;
+
+/// What is the same for all calls of a predictor under one set of parameters: rendered once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Prompt {
+    /// The system part and the demonstrations.
+    pub messages: Arc<[Message]>,
+    /// The form that replies must have, for LMs that can enforce it.
+    pub constraint: Option<Arc<Constraint>>,
+}
+
+impl Prompt {
+    /// A prompt from its parts.
+    pub fn new(messages: Vec<Message>, constraint: Option<Constraint>) -> Self {
+        Self { messages: messages.into(), constraint: constraint.map(Arc::new) }
+    }
+}
+
+/// Turns a signature, demonstrations and inputs into messages, and a reply into a record.
+///
+/// The law every adapter keeps (the conformance suite checks it): what [`Adapter::assistant`]
+/// writes for a record of outputs, [`Adapter::parse`] reads back to the same record without a flag.
+/// For a signature the system message is constant.
+pub trait Adapter: Send + Sync + 'static {
+    /// Its name on the command line, such as `chat`.
+    fn name(&self) -> &'static str;
+
+    /// The system message. The signature already carries the instructions in force.
+    fn system(&self, signature: &Signature) -> String;
+
+    /// A user turn with these inputs. Fields that are missing are left out; `null` is written.
+    fn user(&self, signature: &Signature, inputs: &Record) -> String;
+
+    /// The assistant turn that gives these outputs: in demonstrations and training data.
+    fn assistant(&self, signature: &Signature, outputs: &Record) -> String;
+
+    /// The form of all replies. Default: none.
+    fn constraint(&self, signature: &Signature) -> Option<Constraint> {
+        let _ = signature;
+        None
+    }
+
+    /// Reads a reply.
+    ///
+    /// # Errors
+    /// An output is missing or does not fit its type, even after all repairs.
+    fn parse(&self, signature: &Signature, reply: &str) -> Result<Parsed, ParseError>;
+
+    /// The message that asks the LM to mend a reply. Default: the error, then the form in short.
+    fn complaint(&self, signature: &Signature, error: &ParseError) -> String {
+        let _ = signature;
+        format!("{}\nSend the whole reply again in the form shown above.", error.for_model())
+    }
+
+    /// The messages before the current inputs: system part, then one pair of turns a demo.
+    fn prompt(&self, signature: &Signature, demos: &[Record]) -> Prompt {
+        let mut messages = Vec::with_capacity(1 + 2 * demos.len());
+        messages.push(Message::system(self.system(signature)));
+        for demo in demos {
+            messages.push(Message::user(self.user(signature, demo)));
+            messages.push(Message::assistant(self.assistant(signature, demo)));
+        }
+        Prompt::new(messages, self.constraint(signature))
+    }
+}

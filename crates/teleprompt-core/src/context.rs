@@ -1,0 +1,276 @@
+//! The context: everything a run depends on, passed by hand.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::adapter::Adapter;
+use crate::budget::{Limits, Meter};
+use crate::error::{Error, Result};
+use crate::lm::{Lm, LmHandle, LmSettings};
+use crate::parameters::{Parameters, ProgramState};
+use crate::trace::TraceRecorder;
+
+/// Ends all work under the contexts that share it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends the work: every predictor call from now on returns [`Error::Cancelled`].
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was ended.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// LM, adapter, settings, parameters in force, trace, budget, cancellation and seed of a run.
+///
+/// Cloning is cheap; `with_*` gives a changed copy. Nothing is global: hand the context to the
+/// tasks that you spawn.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    lm: LmHandle,
+    adapter: Arc<dyn Adapter>,
+    lms: HashMap<Arc<str>, LmHandle>,
+    settings: LmSettings,
+    candidate: Option<Arc<ProgramState>>,
+    layers: Option<Arc<Layer>>,
+    trace: Option<TraceRecorder>,
+    meter: Meter,
+    cancel: Cancel,
+    seed: u64,
+    rollout: u64,
+    n: u32,
+    reply_retries: u32,
+}
+
+/// Parameters that a part of a program brings along, below any candidate.
+struct Layer {
+    /// Where in the whole program the part is, empty for the root.
+    prefix: Arc<str>,
+    state: Arc<ProgramState>,
+    outer: Option<Arc<Layer>>,
+}
+
+impl Context {
+    /// A context with this LM and adapter and defaults for the rest: no trace, no limits, seed 0,
+    /// one completion, two retries of a reply that does not parse.
+    pub fn new(lm: LmHandle, adapter: Arc<dyn Adapter>) -> Self {
+        Self(Arc::new(Inner {
+            lm,
+            adapter,
+            lms: HashMap::new(),
+            settings: LmSettings::default(),
+            candidate: None,
+            layers: None,
+            trace: None,
+            meter: Meter::default(),
+            cancel: Cancel::default(),
+            seed: 0,
+            rollout: 0,
+            n: 1,
+            reply_retries: 2,
+        }))
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = (*self.0).clone();
+        change(&mut inner);
+        Self(Arc::new(inner))
+    }
+
+    /// With another LM for predictors that name none.
+    #[must_use]
+    pub fn with_lm(&self, lm: LmHandle) -> Self {
+        self.edit(|c| c.lm = lm)
+    }
+
+    /// With an LM that predictors may name in their parameters. Names that no one gave here are
+    /// never resolved: a loaded file cannot choose where calls go.
+    #[must_use]
+    pub fn with_named_lm(&self, name: impl Into<Arc<str>>, lm: LmHandle) -> Self {
+        self.edit(|c| {
+            c.lms.insert(name.into(), lm);
+        })
+    }
+
+    /// With another adapter.
+    #[must_use]
+    pub fn with_adapter(&self, adapter: Arc<dyn Adapter>) -> Self {
+        self.edit(|c| c.adapter = adapter)
+    }
+
+    /// With these sampling settings; those not set stay as they are.
+    #[must_use]
+    pub fn with_settings(&self, settings: &LmSettings) -> Self {
+        self.edit(|c| c.settings = settings.or(&c.settings))
+    }
+
+    /// With a candidate's parameters, which come before all others.
+    #[must_use]
+    pub fn with_candidate(&self, state: Arc<ProgramState>) -> Self {
+        self.edit(|c| c.candidate = Some(state))
+    }
+
+    /// With the parameters of a part of the program that stands at `prefix`.
+    #[must_use]
+    pub fn with_layer(&self, prefix: Arc<str>, state: Arc<ProgramState>) -> Self {
+        self.edit(|c| {
+            let outer = c.layers.take();
+            c.layers = Some(Arc::new(Layer { prefix, state, outer }));
+        })
+    }
+
+    /// With a recorder for predictor calls.
+    #[must_use]
+    pub fn with_trace(&self, trace: TraceRecorder) -> Self {
+        self.edit(|c| c.trace = Some(trace))
+    }
+
+    /// With a meter of its own, inside the one in force.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        self.edit(|c| c.meter = c.meter.child(limits))
+    }
+
+    /// With another cancellation.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: Cancel) -> Self {
+        self.edit(|c| c.cancel = cancel)
+    }
+
+    /// With another seed for everything random.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        self.edit(|c| c.seed = seed)
+    }
+
+    /// With another rollout: equal calls of different rollouts are answered each on its own.
+    #[must_use]
+    pub fn with_rollout(&self, rollout: u64) -> Self {
+        self.edit(|c| c.rollout = rollout)
+    }
+
+    /// With `n` completions a call, at least 1.
+    #[must_use]
+    pub fn with_n(&self, n: u32) -> Self {
+        self.edit(|c| c.n = n.max(1))
+    }
+
+    /// With this many further attempts after a reply that does not parse.
+    #[must_use]
+    pub fn with_reply_retries(&self, retries: u32) -> Self {
+        self.edit(|c| c.reply_retries = retries)
+    }
+
+    /// The LM for predictors that name none.
+    pub fn lm(&self) -> &LmHandle {
+        &self.0.lm
+    }
+
+    /// The LM of this name, or the context's own for `None`.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: no one gave this context an LM of that name.
+    pub fn lm_named(&self, name: Option<&str>) -> Result<&LmHandle> {
+        let Some(name) = name else { return Ok(&self.0.lm) };
+        if name == self.0.lm.name() {
+            return Ok(&self.0.lm);
+        }
+        self.0.lms.get(name).ok_or_else(|| {
+            Error::Config(format!(
+                "a predictor wants the LM `{name}`, which this context does not have; connect it \
+                 and add it with `with_named_lm`, or set another LM"
+            ))
+        })
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        &self.0.adapter
+    }
+
+    /// The sampling settings.
+    pub fn settings(&self) -> &LmSettings {
+        &self.0.settings
+    }
+
+    /// The recorder, if calls are traced.
+    pub fn trace(&self) -> Option<&TraceRecorder> {
+        self.0.trace.as_ref()
+    }
+
+    /// The meter.
+    pub fn meter(&self) -> &Meter {
+        &self.0.meter
+    }
+
+    /// The cancellation.
+    pub fn cancel(&self) -> &Cancel {
+        &self.0.cancel
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// The rollout.
+    pub fn rollout(&self) -> u64 {
+        self.0.rollout
+    }
+
+    /// Completions a call.
+    pub fn n(&self) -> u32 {
+        self.0.n
+    }
+
+    /// Further attempts after a reply that does not parse.
+    pub fn reply_retries(&self) -> u32 {
+        self.0.reply_retries
+    }
+
+    /// The parameters laid over a predictor: the candidate's, else those of the outermost part that
+    /// has any; `None` if the predictor's own are in force.
+    pub fn parameters(&self, path: &str) -> Option<&Arc<Parameters>> {
+        if let Some(found) = self.0.candidate.as_ref().and_then(|s| s.get(path)) {
+            return Some(found);
+        }
+        let mut found = None;
+        let mut layer = self.0.layers.as_ref();
+        while let Some(l) = layer {
+            found = strip(path, &l.prefix).and_then(|p| l.state.get(p)).or(found);
+            layer = l.outer.as_ref();
+        }
+        found
+    }
+}
+
+fn strip<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    if prefix.is_empty() {
+        return Some(path);
+    }
+    if path == prefix {
+        return Some("");
+    }
+    path.strip_prefix(prefix)?.strip_prefix('.')
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("lm", &self.0.lm)
+            .field("adapter", &self.0.adapter.name())
+            .field("settings", &self.0.settings)
+            .field("seed", &self.0.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! Metrics: example and prediction to a score.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::example::Example;
+use crate::prediction::Prediction;
+
+/// How good a prediction is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Higher is better; usually from 0 to 1.
+    pub value: f64,
+    /// What was good or bad, in words, for optimizers that reflect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<String>,
+}
+
+impl From<f64> for Score {
+    fn from(value: f64) -> Self {
+        Self { value, feedback: None }
+    }
+}
+
+impl From<bool> for Score {
+    fn from(good: bool) -> Self {
+        f64::from(u8::from(good)).into()
+    }
+}
+
+/// Scores a prediction against an example.
+///
+/// Any `Fn(&Example, &Prediction) -> bool` (or `f64`, or [`Score`]) is a metric. Implement the
+/// trait where a metric calls LMs itself: it gets the context, and its calls are counted.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a metric",
+    note = "a metric is a closure `|example: &Example, prediction: &Prediction| …` that returns \
+            bool, f64 or Score, or a type that implements `Metric`"
+)]
+pub trait Metric: Send + Sync + 'static {
+    /// The score of one prediction; higher is better.
+    ///
+    /// # Errors
+    /// The prediction or the example is not what the metric can judge. An evaluation keeps the
+    /// prediction and counts the example as failed.
+    fn score(
+        &self,
+        cx: &Context,
+        example: &Example,
+        prediction: &Prediction,
+    ) -> impl Future<Output = Result<Score>> + Send;
+
+    /// Its name in reports and journals. Default: `metric`.
+    fn name(&self) -> String {
+        "metric".into()
+    }
+}
+
+impl<F, S> Metric for F
+where
+    F: Fn(&Example, &Prediction) -> S + Send + Sync + 'static,
+    S: Into<Score>,
+{
+    async fn score(
+        &self,
+        _: &Context,
+        example: &Example,
+        prediction: &Prediction,
+    ) -> Result<Score> {
+        Ok(self(example, prediction).into())
+    }
+}
+
+trait ErasedMetric: Send + Sync {
+    fn score<'a>(
+        &'a self,
+        cx: &'a Context,
+        example: &'a Example,
+        prediction: &'a Prediction,
+    ) -> BoxFuture<'a, Result<Score>>;
+    fn name(&self) -> String;
+}
+
+impl<M: Metric> ErasedMetric for M {
+    fn score<'a>(
+        &'a self,
+        cx: &'a Context,
+        example: &'a Example,
+        prediction: &'a Prediction,
+    ) -> BoxFuture<'a, Result<Score>> {
+        Box::pin(Metric::score(self, cx, example, prediction))
+    }
+    fn name(&self) -> String {
+        Metric::name(self)
+    }
+}
+
+/// Any metric, shared. Cloning is cheap.
+#[derive(Clone)]
+pub struct MetricHandle(Arc<dyn ErasedMetric>);
+
+impl MetricHandle {
+    /// Holds a metric.
+    pub fn new(metric: impl Metric) -> Self {
+        Self(Arc::new(metric))
+    }
+}
+
+impl Metric for MetricHandle {
+    async fn score(
+        &self,
+        cx: &Context,
+        example: &Example,
+        prediction: &Prediction,
+    ) -> Result<Score> {
+        self.0.score(cx, example, prediction).await
+    }
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}

@@ -1,0 +1,562 @@
+//! Tokens to signatures and types.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::lexer::{Spanned, Token, tokens};
+use super::{Field, Signature, SignatureError};
+use crate::names::closest;
+use crate::types::{Constraints, Kind, ObjectField, Type, TypeDefs};
+
+type Parsed<T> = Result<T, SignatureError>;
+
+const BASES: &[&str] = &[
+    "str", "int", "float", "bool", "date", "any", "list", "dict", "tuple", "optional", "enum",
+    "literal",
+];
+
+/// Nesting deeper than this is refused rather than risking the stack.
+const MAX_DEPTH: usize = 64;
+
+pub(super) fn signature(text: &str) -> Parsed<Signature> {
+    let run = || {
+        let mut parser = Parser::new(text)?;
+        let signature = parser.signature()?;
+        Ok(signature)
+    };
+    run().map_err(|e: SignatureError| e.of(text))
+}
+
+pub(super) fn lone_type(text: &str) -> Parsed<Type> {
+    let run = || {
+        let mut parser = Parser::new(text)?;
+        let ty = parser.ty()?;
+        parser.expect_end("a type")?;
+        parser.check_refs(&TypeDefs::new())?;
+        Ok(ty)
+    };
+    run().map_err(|e: SignatureError| e.of(text))
+}
+
+/// What holds for every signature, however it was made.
+pub(super) fn check(inputs: &[Field], outputs: &[Field], defs: &TypeDefs) -> Parsed<()> {
+    if outputs.is_empty() {
+        return Err(SignatureError::plain("a signature needs at least one output"));
+    }
+    let mut seen = HashSet::new();
+    for field in inputs.iter().chain(outputs) {
+        if !is_identifier(&field.name) {
+            let message = format!("`{}` is no field name: use letters, digits and `_`", field.name);
+            return Err(SignatureError::plain(message));
+        }
+        if !seen.insert(&*field.name) {
+            return Err(SignatureError::plain(format!(
+                "the field `{}` is there twice",
+                field.name
+            )));
+        }
+    }
+    let types = inputs.iter().chain(outputs).map(|f| &f.ty).chain(defs.values());
+    for name in types.flat_map(refs) {
+        if !defs.contains_key(&name) {
+            return Err(SignatureError::plain(format!("the type `{name}` is not defined")));
+        }
+    }
+    for (name, ty) in defs {
+        if reaches(ty, name, defs, &mut HashSet::new()) {
+            let message = format!("the type `{name}` is defined only by itself");
+            return Err(SignatureError::plain(message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a definition leads back to `name` without any structure between.
+fn reaches(ty: &Type, name: &Arc<str>, defs: &TypeDefs, seen: &mut HashSet<Arc<str>>) -> bool {
+    match &ty.kind {
+        Kind::Ref(target) if target == name => true,
+        Kind::Ref(target) => {
+            seen.insert(target.clone())
+                && defs.get(target).is_some_and(|t| reaches(t, name, defs, seen))
+        }
+        Kind::Optional(inner) => reaches(inner, name, defs, seen),
+        Kind::Union(arms) => arms.iter().any(|t| reaches(t, name, defs, seen)),
+        _ => false,
+    }
+}
+
+fn refs(ty: &Type) -> Vec<Arc<str>> {
+    match &ty.kind {
+        Kind::Ref(name) => vec![name.clone()],
+        Kind::List(t) | Kind::Dict(t) | Kind::Optional(t) => refs(t),
+        Kind::Tuple(items) | Kind::Union(items) => items.iter().flat_map(refs).collect(),
+        Kind::Object(fields) => fields.iter().flat_map(|f| refs(&f.ty)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+struct Parser {
+    tokens: Vec<Spanned>,
+    at: usize,
+    depth: usize,
+    /// Names of types used so far, with their places, to be checked when all are known.
+    refs: Vec<(Arc<str>, Range<usize>)>,
+}
+
+impl Parser {
+    fn new(text: &str) -> Parsed<Self> {
+        Ok(Self { tokens: tokens(text)?, at: 0, depth: 0, refs: Vec::new() })
+    }
+
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.at).map_or(&Token::End, |(t, _)| t)
+    }
+
+    fn span(&self) -> Range<usize> {
+        self.tokens.get(self.at).or(self.tokens.last()).map_or(0..0, |(_, s)| s.clone())
+    }
+
+    fn advance(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at += 1;
+        token
+    }
+
+    fn eat(&mut self, c: char) -> bool {
+        let found = *self.peek() == Token::Punct(c);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expected(&self, what: &str) -> SignatureError {
+        let message = format!("expected {what}, found {}", self.peek().describe());
+        SignatureError::new(message, self.span())
+    }
+
+    fn need(&mut self, c: char) -> Parsed<()> {
+        if self.eat(c) { Ok(()) } else { Err(self.expected(&format!("`{c}`"))) }
+    }
+
+    fn expect_end(&self, after: &str) -> Parsed<()> {
+        match self.peek() {
+            Token::End => Ok(()),
+            _ => Err(self.expected(&format!("nothing more after {after}"))),
+        }
+    }
+
+    fn text(&mut self) -> Option<Arc<str>> {
+        match self.peek() {
+            Token::Text(text) => {
+                let text = Arc::from(text.as_str());
+                self.at += 1;
+                Some(text)
+            }
+            _ => None,
+        }
+    }
+
+    fn signature(&mut self) -> Parsed<Signature> {
+        let instructions = self.text().unwrap_or_else(|| Arc::from(""));
+        let mut seen = HashSet::new();
+        let inputs = match self.peek() {
+            Token::Arrow => Vec::new(),
+            _ => self.fields(&mut seen)?,
+        };
+        if *self.peek() != Token::Arrow {
+            let help = "a signature is `inputs -> outputs`, such as `question -> answer: int`";
+            return Err(self.expected("`->`, `,` or `:`").help(help));
+        }
+        self.at += 1;
+        if *self.peek() == Token::End {
+            return Err(self.expected("an output field").help("name at least one: `… -> answer`"));
+        }
+        let outputs = self.fields(&mut seen)?;
+        let defs = self.definitions()?;
+        self.expect_end("the outputs")?;
+        self.check_refs(&defs)?;
+        Signature::new(instructions, inputs, outputs, defs)
+    }
+
+    fn fields(&mut self, seen: &mut HashSet<String>) -> Parsed<Vec<Field>> {
+        let mut fields = Vec::new();
+        loop {
+            let span = self.span();
+            let Token::Word(name) = self.peek().clone() else {
+                return Err(self.expected("a field name"));
+            };
+            self.at += 1;
+            if !seen.insert(name.clone()) {
+                let message = format!("the field `{name}` is there twice");
+                return Err(SignatureError::new(message, span).help("give each field its own name"));
+            }
+            let ty = if self.eat(':') { self.ty()? } else { Type::str() };
+            let description = self.text().unwrap_or_else(|| Arc::from(""));
+            fields.push(Field { name: Arc::from(name), ty, description });
+            if !self.eat(',') {
+                return Ok(fields);
+            }
+        }
+    }
+
+    fn definitions(&mut self) -> Parsed<TypeDefs> {
+        let mut defs = TypeDefs::new();
+        if *self.peek() != Token::Word("where".into()) {
+            return Ok(defs);
+        }
+        loop {
+            self.at += 1;
+            let span = self.span();
+            let Token::Word(name) = self.advance() else {
+                self.at -= 1;
+                return Err(self.expected("the name of a type"));
+            };
+            if BASES.contains(&name.as_str()) {
+                return Err(SignatureError::new(format!("`{name}` is a type already"), span));
+            }
+            self.need('=')?;
+            let ty = self.ty()?;
+            if defs.insert(Arc::from(name.as_str()), ty).is_some() {
+                return Err(SignatureError::new(format!("`{name}` is defined twice"), span));
+            }
+            if *self.peek() != Token::Punct(',') {
+                return Ok(defs);
+            }
+        }
+    }
+
+    fn check_refs(&self, defs: &TypeDefs) -> Parsed<()> {
+        for (name, span) in &self.refs {
+            if defs.contains_key(name) {
+                continue;
+            }
+            let known = BASES.iter().copied().chain(defs.keys().map(|k| &**k));
+            let help = match closest(name, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "known types: {}; define others: `… where {name} = {{…}}`",
+                    BASES.join(", ")
+                ),
+            };
+            let message = format!("there is no type `{name}`");
+            return Err(SignatureError::new(message, span.clone()).help(help));
+        }
+        Ok(())
+    }
+
+    fn ty(&mut self) -> Parsed<Type> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message = format!("types are nested more than {MAX_DEPTH} deep");
+            return Err(SignatureError::new(message, self.span()));
+        }
+        let first = self.postfix()?;
+        let mut arms = vec![first];
+        while self.eat('|') {
+            arms.push(self.postfix()?);
+        }
+        self.depth -= 1;
+        Ok(union(arms))
+    }
+
+    fn postfix(&mut self) -> Parsed<Type> {
+        let start = self.span().start;
+        let mut ty = self.base()?;
+        loop {
+            if self.eat('?') {
+                ty = ty.optional();
+            } else if *self.peek() == Token::Punct('(') {
+                let constraints = self.constraints()?;
+                let end = self.tokens.get(self.at.saturating_sub(1)).map_or(start, |t| t.1.end);
+                ty = constrain(ty, constraints).map_err(|m| SignatureError::new(m, start..end))?;
+            } else {
+                return Ok(ty);
+            }
+        }
+    }
+
+    fn base(&mut self) -> Parsed<Type> {
+        let span = self.span();
+        match self.peek().clone() {
+            Token::Punct('{') => self.object(),
+            Token::Punct('(') => {
+                self.at += 1;
+                let ty = self.ty()?;
+                self.need(')')?;
+                Ok(ty)
+            }
+            Token::Word(word) => {
+                self.at += 1;
+                self.named(&word, span)
+            }
+            _ => Err(self.expected("a type").help("for example `str`, `int`, `list[str]`")),
+        }
+    }
+
+    fn named(&mut self, word: &str, span: Range<usize>) -> Parsed<Type> {
+        let kind = match word {
+            "str" | "string" => Kind::Str,
+            "int" | "integer" => Kind::Int,
+            "float" | "number" => Kind::Float,
+            "bool" | "boolean" => Kind::Bool,
+            "date" => Kind::Date,
+            "any" | "Any" => Kind::Any,
+            "list" | "List" => Kind::List(Box::new(self.argument()?.unwrap_or(Kind::Any.into()))),
+            "dict" | "Dict" => Kind::Dict(Box::new(self.dict_value()?)),
+            "tuple" | "Tuple" => Kind::Tuple(self.arguments()?),
+            "optional" | "Optional" => match self.argument()? {
+                Some(inner) => return Ok(inner.optional()),
+                None => return Err(self.expected("`[`").help("write `optional[int]` or `int?`")),
+            },
+            "enum" | "literal" | "Literal" => Kind::Enum(self.values("enum")?),
+            "None" | "null" => {
+                let error = SignatureError::new(format!("`{word}` is no type"), span);
+                return Err(error.help("for a value that may be missing write `int?`"));
+            }
+            name => {
+                self.refs.push((Arc::from(name), span));
+                Kind::Ref(Arc::from(name))
+            }
+        };
+        Ok(kind.into())
+    }
+
+    /// `[type]`, if there is one.
+    fn argument(&mut self) -> Parsed<Option<Type>> {
+        if !self.eat('[') {
+            return Ok(None);
+        }
+        let ty = self.ty()?;
+        self.need(']')?;
+        Ok(Some(ty))
+    }
+
+    fn arguments(&mut self) -> Parsed<Vec<Type>> {
+        self.need('[')?;
+        let mut items = vec![self.ty()?];
+        while self.eat(',') {
+            items.push(self.ty()?);
+        }
+        self.need(']')?;
+        Ok(items)
+    }
+
+    fn dict_value(&mut self) -> Parsed<Type> {
+        if *self.peek() != Token::Punct('[') {
+            return Ok(Kind::Any.into());
+        }
+        let span = self.span();
+        let mut items = self.arguments()?;
+        match (items.len(), items.pop(), items.pop()) {
+            (1, Some(value), _) => Ok(value),
+            (2, Some(value), Some(key)) if key.is_plain_str() => Ok(value),
+            _ => {
+                let error = SignatureError::new("a dict has text keys and one type of value", span);
+                Err(error.help("write `dict[str, int]`"))
+            }
+        }
+    }
+
+    fn object(&mut self) -> Parsed<Type> {
+        self.need('{')?;
+        let mut fields: Vec<ObjectField> = Vec::new();
+        while !self.eat('}') {
+            let span = self.span();
+            let name = match self.advance() {
+                Token::Word(name) | Token::Text(name) => name,
+                _ => {
+                    self.at -= 1;
+                    return Err(self.expected("a field name or `}`"));
+                }
+            };
+            if fields.iter().any(|f| *f.name == *name) || !is_identifier(&name) {
+                let message = format!("`{name}` is there twice or is no field name");
+                return Err(SignatureError::new(message, span));
+            }
+            let optional = self.eat('?');
+            let ty = if self.eat(':') { self.ty()? } else { Type::str() };
+            let ty = if optional { ty.optional() } else { ty };
+            let description = self.text().unwrap_or_else(|| Arc::from(""));
+            fields.push(ObjectField { name: Arc::from(name), ty, description });
+            if *self.peek() != Token::Punct('}') && !self.eat(',') {
+                return Err(self.expected("`,` or `}`"));
+            }
+        }
+        Ok(Kind::Object(fields).into())
+    }
+
+    /// `["a", b, 3]`; words without quotes are texts, `true` and `false` are bools.
+    fn values(&mut self, what: &str) -> Parsed<Vec<Value>> {
+        self.need('[')?;
+        let mut values: Vec<Value> = Vec::new();
+        loop {
+            let span = self.span();
+            let value = match self.advance() {
+                Token::Text(text) => Value::String(text),
+                Token::Word(word) if word == "true" || word == "True" => Value::Bool(true),
+                Token::Word(word) if word == "false" || word == "False" => Value::Bool(false),
+                Token::Word(word) => Value::String(word),
+                Token::Number(n) => Value::Number(n),
+                _ => {
+                    self.at -= 1;
+                    return Err(self.expected(&format!("a value of the {what}")));
+                }
+            };
+            if values.contains(&value) {
+                return Err(SignatureError::new(format!("{value} is there twice"), span));
+            }
+            values.push(value);
+            if !self.eat(',') {
+                self.need(']')?;
+                return Ok(values);
+            }
+        }
+    }
+
+    fn constraints(&mut self) -> Parsed<Constraints> {
+        self.need('(')?;
+        let mut all = Constraints::default();
+        loop {
+            match self.peek().clone() {
+                Token::Number(_) | Token::Range => {
+                    (all.min, all.max) = self.range()?;
+                }
+                Token::Word(w) if w == "len" => {
+                    self.at += 1;
+                    (all.min_len, all.max_len) = self.len_range()?;
+                }
+                Token::Word(w) if w == "pattern" => {
+                    self.at += 1;
+                    all.pattern = Some(self.pattern()?);
+                }
+                Token::Word(w) if w == "in" => {
+                    self.at += 1;
+                    all.one_of = self.values("list")?;
+                }
+                _ => {
+                    let help =
+                        "for example `int(0..10)`, `str(len 1..40)`, `str(pattern \"[a-z]+\")`";
+                    let what = "a range, `len`, `pattern` or `in`";
+                    return Err(self.expected(what).help(help));
+                }
+            }
+            if !self.eat(',') {
+                self.need(')')?;
+                return Ok(all);
+            }
+        }
+    }
+
+    fn pattern(&mut self) -> Parsed<Arc<str>> {
+        let span = self.span();
+        let pattern = self.text().ok_or_else(|| self.expected("a pattern in quotes"))?;
+        match regex::Regex::new(&pattern) {
+            Ok(_) => Ok(pattern),
+            Err(e) => {
+                let reason = e.to_string();
+                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ");
+                Err(SignatureError::new(format!("this pattern is wrong: {reason}"), span))
+            }
+        }
+    }
+
+    fn len_range(&mut self) -> Parsed<(Option<usize>, Option<usize>)> {
+        let span = self.span();
+        let (low, high) = self.range()?;
+        let size = |n: Option<serde_json::Number>| match n {
+            None => Ok(None),
+            Some(n) => match n.as_u64() {
+                Some(n) => Ok(Some(n as usize)),
+                None => {
+                    Err(SignatureError::new("a length is a whole number, 0 or more", span.clone()))
+                }
+            },
+        };
+        Ok((size(low)?, size(high)?))
+    }
+
+    fn range(&mut self) -> Parsed<(Option<serde_json::Number>, Option<serde_json::Number>)> {
+        let span = self.span();
+        let low = self.number();
+        if *self.peek() != Token::Range {
+            return match low {
+                Some(n) => Ok((Some(n.clone()), Some(n))),
+                None => Err(self.expected("a range such as `0..10`")),
+            };
+        }
+        self.at += 1;
+        let high = self.number();
+        if low.is_none() && high.is_none() {
+            return Err(self.expected("a number"));
+        }
+        let as_f64 =
+            |n: &Option<serde_json::Number>| n.as_ref().and_then(serde_json::Number::as_f64);
+        if let (Some(a), Some(b)) = (as_f64(&low), as_f64(&high))
+            && a > b
+        {
+            return Err(SignatureError::new(format!("the range {a}..{b} is empty"), span));
+        }
+        Ok((low, high))
+    }
+
+    fn number(&mut self) -> Option<serde_json::Number> {
+        match self.peek().clone() {
+            Token::Number(n) => {
+                self.at += 1;
+                Some(n)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Unions are flat and have no equal arms.
+fn union(arms: Vec<Type>) -> Type {
+    let mut flat: Vec<Type> = Vec::new();
+    for arm in arms {
+        let parts = match arm {
+            Type { kind: Kind::Union(inner), constraints } if constraints.is_empty() => inner,
+            other => vec![other],
+        };
+        for part in parts {
+            if !flat.contains(&part) {
+                flat.push(part);
+            }
+        }
+    }
+    match flat.len() {
+        1 => flat.remove(0),
+        _ => Kind::Union(flat).into(),
+    }
+}
+
+fn constrain(ty: Type, new: Constraints) -> Result<Type, String> {
+    if !ty.constraints.is_empty() {
+        return Err(format!("`{ty}` has constraints already: put all in one pair of parentheses"));
+    }
+    let number = matches!(ty.kind, Kind::Int | Kind::Float);
+    let sized = matches!(ty.kind, Kind::Str | Kind::List(_) | Kind::Dict(_));
+    let scalar = number || ty.kind == Kind::Str;
+    let wrong = |what: &str, on: &str| Err(format!("`{ty}` takes no {what}: only {on} do"));
+    if (new.min.is_some() || new.max.is_some()) && !number {
+        return wrong("range", "int and float");
+    }
+    if (new.min_len.is_some() || new.max_len.is_some()) && !sized {
+        return wrong("length", "str, list and dict");
+    }
+    if new.pattern.is_some() && ty.kind != Kind::Str {
+        return wrong("pattern", "str");
+    }
+    if !new.one_of.is_empty() && !scalar {
+        return wrong("`in`", "str, int and float");
+    }
+    Ok(Type { kind: ty.kind, constraints: new })
+}

@@ -1,0 +1,1 @@
+//! For tests: a scripted LM, a fake LM server, and the conformance suites of every contract.

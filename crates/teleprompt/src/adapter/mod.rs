@@ -1,0 +1,1 @@
+//! Adapters: signatures to chat messages, and replies to records.

@@ -1,0 +1,1 @@
+//! Evaluation: metrics, scores with intervals, paired comparison.

@@ -1,0 +1,1 @@
+//! Language models: providers, the layers around them, and the names they go by.

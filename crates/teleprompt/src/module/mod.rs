@@ -1,0 +1,1 @@
+//! Modules: predict, chain of thought.

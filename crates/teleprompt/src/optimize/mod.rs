@@ -1,0 +1,1 @@
+//! Optimizers: a program, examples and a metric to a better program.

@@ -1,0 +1,1 @@
+//! The tolerant, schema-directed parser of replies.

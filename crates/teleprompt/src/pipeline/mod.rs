@@ -1,0 +1,1 @@
+//! Pipeline files: programs without Rust.

@@ -1,0 +1,1 @@
+//! The model store: where model files come from.
