@@ -117,6 +117,8 @@ pub struct Visit<'a> {
     path: String,
     found: Vec<(Arc<str>, &'a dyn Predictor)>,
     aliases: BTreeMap<Arc<str>, Arc<str>>,
+    parameters: BTreeMap<Arc<str>, Arc<Parameters>>,
+    layers: Vec<(String, Arc<ProgramState>)>,
     seen: HashMap<*const PathSlot, Arc<str>>,
 }
 
@@ -144,6 +146,13 @@ impl<'a> Visit<'a> {
         self.path.truncate(before);
     }
 
+    /// Visits a part over which parameters are laid.
+    pub fn layer(&mut self, state: &Arc<ProgramState>, part: &'a (impl Predictors + ?Sized)) {
+        self.layers.push((self.path.clone(), state.clone()));
+        part.visit(self);
+        self.layers.pop();
+    }
+
     /// Where the visit is now.
     pub fn path(&self) -> &str {
         &self.path
@@ -159,9 +168,20 @@ impl<'a> Visit<'a> {
             }
             None => {
                 self.seen.insert(predictor.slot(), path.clone());
+                self.parameters.insert(path.clone(), self.in_force(&path, predictor));
                 self.found.push((path, predictor));
             }
         }
+    }
+}
+
+impl Visit<'_> {
+    /// The predictor's own parameters under those laid over it, outermost strongest.
+    fn in_force(&self, path: &str, predictor: &dyn Predictor) -> Arc<Parameters> {
+        let laid = self.layers.iter().rev().filter_map(|(prefix, state)| {
+            crate::context::path_inside(path, prefix).and_then(|p| state.get(p))
+        });
+        laid.fold(predictor.parameters().clone(), |below, above| Arc::new(above.or(&below)))
     }
 }
 
@@ -171,6 +191,8 @@ pub struct Bound<'a> {
     pub predictors: Vec<(Arc<str>, &'a dyn Predictor)>,
     /// Further paths of shared predictors, each with the first one.
     pub aliases: BTreeMap<Arc<str>, Arc<str>>,
+    /// The parameters in force for each: its own, under those laid over the parts it stands in.
+    pub parameters: BTreeMap<Arc<str>, Arc<Parameters>>,
 }
 
 /// Finds all predictors of a program and gives each its path.
@@ -180,7 +202,7 @@ pub fn bind<'a>(program: &'a (impl Predictors + ?Sized)) -> Bound<'a> {
     for (path, predictor) in &visit.found {
         predictor.slot().set(path.clone());
     }
-    Bound { predictors: visit.found, aliases: visit.aliases }
+    Bound { predictors: visit.found, aliases: visit.aliases, parameters: visit.parameters }
 }
 
 macro_rules! no_predictors {
@@ -311,11 +333,9 @@ impl Program {
         bind(self.0.predictors())
     }
 
-    /// The parameters of all predictors as the program was written.
-    pub fn initial_state(&self) -> ProgramState {
-        let bound = self.bound();
-        let parts = bound.predictors.iter().map(|(path, p)| (path.clone(), p.parameters().clone()));
-        ProgramState(parts.collect())
+    /// The parameters in force for all its predictors.
+    pub fn state(&self) -> ProgramState {
+        ProgramState(self.bound().parameters)
     }
 }
 
