@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
 use crate::error::{Error, Result};
 use crate::lm::{Lm, LmHandle, LmSettings};
+use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
 use crate::trace::TraceRecorder;
 
@@ -265,15 +266,19 @@ impl Context {
     }
 }
 
-/// The path inside the part at `prefix`.
+/// The path inside the part at `prefix`, as the part's own state has it: a part that is itself a
+/// predictor has the path [`LONE`].
 pub(crate) fn path_inside<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if prefix.is_empty() {
         return Some(path);
     }
-    if path == prefix {
-        return Some("predict");
+    let rest = path.strip_prefix(prefix)?;
+    match rest.chars().next() {
+        None => Some(LONE),
+        Some('.') => rest.get(1..),
+        Some('[') => Some(rest),
+        Some(_) => None,
     }
-    path.strip_prefix(prefix)?.strip_prefix('.')
 }
 
 impl fmt::Debug for Context {
