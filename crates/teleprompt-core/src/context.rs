@@ -184,6 +184,19 @@ impl Context {
         self.edit(|c| c.reply_retries = retries)
     }
 
+    /// For a program that is no part of the one that runs, such as an LM judge: the same LMs,
+    /// adapter, settings, meter, cancellation, seed and rollout, but no candidate or other laid-over
+    /// parameters (its predictors may have the same paths), no trace, and one completion a call.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        self.edit(|c| {
+            c.candidate = None;
+            c.layers = None;
+            c.trace = None;
+            c.n = 1;
+        })
+    }
+
     /// The LM for predictors that name none.
     pub fn lm(&self) -> &LmHandle {
         &self.0.lm
