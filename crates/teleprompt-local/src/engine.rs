@@ -123,23 +123,21 @@ impl<'p> Engine<'p> {
             return Err(overflow(prompt.len(), window));
         }
         let budget = plan.max_tokens.min(window - prompt.len());
-        let draft = |index| Draft::new(&plan, index, matcher.clone(), budget);
-        let mut drafts: Vec<Draft> = (0..plan.n).map(draft).collect();
         // As many at once as surely fit into the window; the others come after them.
         let together = ((window - prompt.len()) / budget).clamp(1, SCRATCH + 1);
-        let mut cached = None;
-        for drafts in drafts.chunks_mut(together) {
-            let reused = self.write(&prompt, drafts, reply)?;
-            cached.get_or_insert(reused);
+        let mut usage = Usage { calls: 1, prompt_tokens: prompt.len() as u64, ..Usage::default() };
+        let mut completions = Vec::new();
+        while completions.len() < plan.n {
+            let end = plan.n.min(completions.len() + together);
+            let draft = |index| Draft::new(&plan, index, matcher.clone(), budget);
+            let mut drafts: Vec<Draft> = (completions.len()..end).map(draft).collect();
+            let reused = self.write(&prompt, &mut drafts, reply)?;
+            if completions.is_empty() {
+                usage.cached_prompt_tokens = reused as u64;
+            }
+            usage.completion_tokens += drafts.iter().map(|d| d.generated() as u64).sum::<u64>();
+            completions.extend(drafts.into_iter().map(Draft::into_completion));
         }
-        let usage = Usage {
-            calls: 1,
-            cache_hits: 0,
-            prompt_tokens: prompt.len() as u64,
-            completion_tokens: drafts.iter().map(|d| d.generated() as u64).sum(),
-            cached_prompt_tokens: cached.unwrap_or(0) as u64,
-        };
-        let completions = drafts.into_iter().map(Draft::into_completion).collect();
         Ok(LmResponse { completions, usage, model: name.clone() })
     }
 

@@ -17,10 +17,14 @@
 //! # }
 //! ```
 
+// The derives write `::teleprompt`, also in the modules of this crate.
 extern crate self as teleprompt;
 
+pub use schemars;
+pub use serde;
 pub use teleprompt_core::*;
 pub use teleprompt_macros::{Module, Signature};
+pub use typed::{Date, Dynamic, Io, TypedSignature, WithReasoning};
 
 pub mod adapter;
 #[cfg(feature = "cli")]
@@ -61,4 +65,9 @@ pub mod prelude {
 pub async fn connect(name: &str) -> Result<Context> {
     let lm = lm::Registry::default().connect(name).await?;
     Ok(Context::new(lm, std::sync::Arc::new(adapter::ChatAdapter)))
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::typed::resolve::signature;
 }

@@ -197,7 +197,7 @@ impl Parser {
             arms.push(self.postfix()?);
         }
         self.depth -= 1;
-        Ok(union(arms))
+        Ok(Type::union(arms))
     }
 
     fn postfix(&mut self) -> Parsed<Type> {
@@ -360,25 +360,5 @@ impl Parser {
                 return Ok(values);
             }
         }
-    }
-}
-
-/// Unions are flat and have no equal arms.
-fn union(arms: Vec<Type>) -> Type {
-    let mut flat: Vec<Type> = Vec::new();
-    for arm in arms {
-        let parts = match arm {
-            Type { kind: Kind::Union(inner), constraints } if constraints.is_empty() => inner,
-            other => vec![other],
-        };
-        for part in parts {
-            if !flat.contains(&part) {
-                flat.push(part);
-            }
-        }
-    }
-    match flat.len() {
-        1 => flat.remove(0),
-        _ => Kind::Union(flat).into(),
     }
 }
