@@ -30,6 +30,7 @@ pub mod adapter;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
+pub mod dirs;
 pub mod evaluate;
 mod files;
 pub mod lm;

@@ -12,7 +12,7 @@ use super::args::{Common, ModuleKind};
 use super::offline::Offline;
 use super::{OWN, config, usage};
 use crate::adapter;
-use crate::lm::{DEFAULT_LM, Registry};
+use crate::lm::{ConnectOptions, DEFAULT_LM, Registry};
 use crate::module::{ChainOfThought, Predict, Tuned};
 use crate::pipeline::Pipeline;
 use crate::saved::{SavedProgram, Source};
@@ -145,8 +145,8 @@ impl App {
     }
 
     pub async fn connect(&self, name: &str) -> Result<LmHandle> {
-        let registry = Registry::default().quiet(self.common.quiet);
-        registry.connect(name).await
+        let options = ConnectOptions { quiet: self.common.quiet, ..ConnectOptions::default() };
+        Registry::default().connect_with(name, options).await
     }
 
     /// The context without an LM, for commands that call none.

@@ -12,7 +12,6 @@
 //! The stack prints itself through [`Lm::describe`](teleprompt_core::Lm::describe).
 
 pub mod cache;
-pub mod dirs;
 pub(crate) mod http;
 #[cfg(feature = "local")]
 mod local;

@@ -24,8 +24,7 @@ pub enum CacheMode {
     Off,
     /// In memory, for as long as the LM is held.
     Memory,
-    /// In memory and in [`cache::default_dir`] (in memory alone where the machine has no such
-    /// place).
+    /// In memory and in [`cache::default_dir`].
     #[default]
     Disk,
     /// In memory and in this folder.
@@ -39,7 +38,9 @@ pub struct ConnectOptions {
     pub cache: CacheMode,
     /// Threads of an LM that runs in the process (`local:`); others have none. Default: as many as
     /// the engine sees fit.
-    pub threads: Option<usize>,
+    pub threads: Option<u32>,
+    /// No lines and bars on stderr while a model is pulled. Default: false.
+    pub quiet: bool,
 }
 
 /// What a scheme's factory has to connect to.
@@ -191,7 +192,7 @@ fn cache_config(mode: &CacheMode) -> Option<CacheConfig> {
     let dir = match mode {
         CacheMode::Off => return None,
         CacheMode::Memory => None,
-        CacheMode::Disk => cache::default_dir(),
+        CacheMode::Disk => Some(cache::default_dir()),
         CacheMode::Folder(dir) => Some(dir.clone()),
     };
     Some(CacheConfig { dir, ..CacheConfig::default() })

