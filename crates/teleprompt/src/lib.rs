@@ -45,7 +45,7 @@ pub mod typed;
 /// What most programs import.
 pub mod prelude {
     pub use crate::data::Dataset;
-    pub use crate::evaluate::{Evaluate, metric};
+    pub use crate::evaluate::{Evaluate, metrics as metric};
     pub use crate::module::{ChainOfThought, Predict, Tuned};
     pub use crate::optimize::Optimizer;
     pub use crate::typed::{Dynamic, TypedSignature, WithReasoning};

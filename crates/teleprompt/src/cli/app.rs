@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use teleprompt_core::{
-    Cancel, Context, Error, LmHandle, LmSettings, Module, Parameters, Predictors, Program,
-    ProgramState, Result, Signature, bind,
+    Cancel, Context, Error, LmHandle, LmSettings, Parameters, Program,
+    ProgramState, Result, Signature,
 };
 
 use super::args::{Common, ModuleKind};
@@ -172,6 +172,13 @@ impl App {
             cx = cx.with_named_lm(other.as_str(), self.connect(other).await?);
         }
         Ok((cx, name))
+    }
+}
+
+fn kind_name(kind: ModuleKind) -> &'static str {
+    match kind {
+        ModuleKind::Predict => "predict",
+        ModuleKind::Cot => "cot",
     }
 }
 
