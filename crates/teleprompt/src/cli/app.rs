@@ -69,8 +69,8 @@ impl App {
     pub fn program(&self, text: &str) -> Result<Loaded> {
         let loaded = match (&self.own, Path::new(text).extension().and_then(|e| e.to_str())) {
             (Some(own), _) if text == OWN => self.own_program(own)?,
-            _ if text.contains("->") || text.contains('→') => self.from_signature(text)?,
-            (_, Some("json")) => self.from_saved(text)?,
+            _ if text.contains("->") || text.contains('→') => self.signature_program(text)?,
+            (_, Some("json")) => self.saved_program(text)?,
             (_, Some("toml")) => from_pipeline(text)?,
             _ => {
                 return Err(usage(format!(
@@ -90,7 +90,7 @@ impl App {
         Ok(Loaded { program, source: None, lms: Vec::new() })
     }
 
-    fn from_signature(&self, text: &str) -> Result<Loaded> {
+    fn signature_program(&self, text: &str) -> Result<Loaded> {
         let kind = self.common.module.unwrap_or(ModuleKind::Predict);
         Ok(Loaded {
             program: single(text.parse()?, kind)?,
@@ -99,7 +99,7 @@ impl App {
         })
     }
 
-    fn from_saved(&self, path: &str) -> Result<Loaded> {
+    fn saved_program(&self, path: &str) -> Result<Loaded> {
         let mut saved = SavedProgram::read(Path::new(path))?;
         if let Some(kind) = self.common.module
             && !matches!(saved.program, Some(Source::Pipeline(_)))

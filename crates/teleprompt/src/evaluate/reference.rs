@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use teleprompt_core::Example;
 
 /// The accuracy of always giving the most frequent label of the train examples; of equally frequent
 /// ones the first. From 0 to 1; 0 without examples.
 pub fn majority(train: &[Example], test: &[Example], label: &str) -> f64 {
-    let mut counts: Vec<(String, usize)> = Vec::new();
+    let mut counts: Vec<(&Value, usize)> = Vec::new();
     for example in train {
-        let value = example[label].to_string();
+        let value = &example[label];
         match counts.iter_mut().find(|(v, _)| *v == value) {
             Some((_, n)) => *n += 1,
             None => counts.push((value, 1)),
         }
     }
     let most = counts.iter().map(|(_, n)| *n).max().unwrap_or(0);
-    let best = counts.iter().find(|(_, n)| *n == most).map(|(v, _)| v.as_str());
-    accuracy(test, label, |_| best.map(str::to_owned))
+    let best = counts.iter().find(|(_, n)| *n == most).map(|(v, _)| *v);
+    accuracy(test, label, |_| best.cloned())
 }
 
 /// The accuracy of giving the label of the nearest train example: cosine of TF-IDF vectors over
@@ -54,16 +55,16 @@ pub fn nearest_neighbour(train: &[Example], test: &[Example], text: &str, label:
                 best = Some((score, example));
             }
         }
-        best.map(|(_, example)| example[label].to_string())
+        best.map(|(_, example)| example[label].clone())
     })
 }
 
-fn accuracy(test: &[Example], label: &str, guess: impl Fn(&Example) -> Option<String>) -> f64 {
-    let right = |e: &&Example| guess(e).is_some_and(|g| g == e[label].to_string());
+fn accuracy(test: &[Example], label: &str, guess: impl Fn(&Example) -> Option<Value>) -> f64 {
+    let right = |e: &&Example| guess(e).is_some_and(|g| g == e[label]);
     test.iter().filter(right).count() as f64 / test.len().max(1) as f64
 }
 
-fn words(text: &serde_json::Value) -> HashMap<String, f64> {
+fn words(text: &Value) -> HashMap<String, f64> {
     let text = text.as_str().unwrap_or("").to_lowercase();
     let mut counts = HashMap::new();
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {

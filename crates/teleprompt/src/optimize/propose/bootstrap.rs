@@ -31,6 +31,9 @@ pub struct Bootstrap {
     pub teacher_demos: usize,
 }
 
+/// Labelled demonstrations by predictor path, each with the place of its example.
+type Labels = Vec<(Arc<str>, Vec<(usize, Record)>)>;
+
 /// What a [`Bootstrap`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Bootstrapped {
@@ -71,7 +74,7 @@ impl Bootstrap {
     }
 
     /// Labelled demonstrations for the student as its own teacher, with the examples' places.
-    fn teacher_labels(&self, task: &Task<'_>) -> Vec<(Arc<str>, Vec<(usize, Record)>)> {
+    fn teacher_labels(&self, task: &Task<'_>) -> Labels {
         if task.teacher.is_some() {
             return Vec::new();
         }
@@ -87,7 +90,7 @@ impl Bootstrap {
     async fn accepted(
         &self,
         task: &Task<'_>,
-        labeled: &[(Arc<str>, Vec<(usize, Record)>)],
+        labeled: &Labels,
         example: usize,
     ) -> Result<(usize, Option<TracedRun>)> {
         for round in 0..self.max_rounds.max(1) {
@@ -103,7 +106,7 @@ impl Bootstrap {
     async fn attempt(
         &self,
         task: &Task<'_>,
-        labeled: &[(Arc<str>, Vec<(usize, Record)>)],
+        labeled: &Labels,
         example: usize,
         round: u64,
     ) -> Result<TracedRun> {
@@ -142,7 +145,7 @@ async fn traced(cx: &Context, task: &Task<'_>, example: &teleprompt_core::Exampl
 
 /// The teacher's demonstrations without those made of the example itself: it may not be told the
 /// answer.
-fn without(labeled: &[(Arc<str>, Vec<(usize, Record)>)], example: usize) -> ProgramState {
+fn without(labeled: &Labels, example: usize) -> ProgramState {
     let mut state = ProgramState::default();
     for (path, demos) in labeled {
         let others = demos.iter().filter(|(i, _)| *i != example);
