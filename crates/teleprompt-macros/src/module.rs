@@ -52,7 +52,7 @@ pub fn expand(item: &DeriveInput) -> Result<TokenStream, Error> {
 /// `#[module(…)]` stands on fields only.
 fn refuse_outside_fields(attrs: &[Attribute], errors: &mut Errors) {
     for attr in named(attrs, "module") {
-        errors.push(Error::new(attr.span(), "`#[module(skip)]` goes on a field"));
+        errors.push(Error::new_spanned(attr, "`#[module(skip)]` goes on a field"));
     }
 }
 
@@ -77,7 +77,7 @@ fn is_skipped(field: &Field) -> Result<bool, Error> {
         for item in items(attr)? {
             if !matches!(&item, syn::Meta::Path(path) if path.is_ident("skip")) {
                 let message = "`#[module]` knows `skip` only: leave the field out of the search";
-                return Err(Error::new(item.span(), message));
+                return Err(Error::new_spanned(&item, message));
             }
             skip = true;
         }

@@ -84,7 +84,7 @@ fn named_fields(item: &DeriveInput) -> Result<&Fields, Error> {
     };
     if !item.generics.params.is_empty() {
         let message = "a signature cannot be generic: an LM needs to know the types of its fields";
-        return Err(Error::new(item.generics.span(), message));
+        return Err(Error::new_spanned(&item.generics, message));
     }
     match &item.data {
         Data::Struct(data) => match &data.fields {
@@ -102,7 +102,7 @@ fn extra_derives(attrs: &[Attribute]) -> Result<Vec<Path>, Error> {
     for name in ["serde", "schemars", "input", "output"] {
         if let Some(attr) = named(attrs, name).next() {
             let message = format!("`#[{name}]` goes on a field of a signature, not on the struct");
-            return Err(Error::new(attr.span(), message));
+            return Err(Error::new_spanned(attr, message));
         }
     }
     let mut derives = Vec::new();
@@ -118,7 +118,7 @@ fn extra_derives(attrs: &[Attribute]) -> Result<Vec<Path>, Error> {
                 other => {
                     let message = "`#[signature]` knows `derive(…)` only; instructions are the \
                                    struct's doc comment";
-                    return Err(Error::new(other.span(), message));
+                    return Err(Error::new_spanned(other, message));
                 }
             }
         }
@@ -157,7 +157,7 @@ fn is_output(field: &Field) -> Result<bool, Error> {
         if !matches!(attr.meta, Meta::Path(_)) {
             let message = "`#[input]` and `#[output]` take no arguments: the description is the \
                            doc comment, constraints go into `#[schemars(range(min = 0, max = 9))]`";
-            return Err(Error::new(attr.span(), message));
+            return Err(Error::new_spanned(attr, message));
         }
     }
     match (input, output) {
@@ -166,7 +166,7 @@ fn is_output(field: &Field) -> Result<bool, Error> {
         (Some(_), Some(second)) => {
             let message = "a field is an input or an output, not both; for a value that goes \
                            through, use two fields with two names";
-            Err(Error::new(second.span(), message))
+            Err(Error::new_spanned(second, message))
         }
         (None, None) => {
             let message = "mark this field with `#[input]` or `#[output]`";
@@ -185,7 +185,7 @@ fn field_name(field: &Field) -> Result<String, Error> {
             let leaves_out = ["flatten", "skip", "skip_serializing", "skip_deserializing"];
             if leaves_out.iter().any(|word| path.is_ident(word)) {
                 let message = "a field of a signature cannot be left out or flattened";
-                return Err(Error::new(item.span(), message));
+                return Err(Error::new_spanned(item, message));
             }
             if path.is_ident("rename") {
                 name = renamed(&item)?;
@@ -204,13 +204,13 @@ fn renamed(item: &Meta) -> Result<String, Error> {
         _ => None,
     };
     let text = text.ok_or_else(|| {
-        Error::new(item.span(), "a field of a signature has one name: `rename = \"name\"`")
+        Error::new_spanned(item, "a field of a signature has one name: `rename = \"name\"`")
     })?;
     let is_word = text.chars().all(|c| c.is_alphanumeric() || c == '_')
         && text.chars().next().is_some_and(|c| !c.is_numeric());
     if !is_word {
         let message = "a field of a signature is named with letters, digits and `_`";
-        return Err(Error::new(item.span(), message));
+        return Err(Error::new_spanned(item, message));
     }
     Ok(text)
 }

@@ -217,7 +217,6 @@ fn dates_are_checked() {
 #[test]
 fn names_follow_serde_and_own_reasoning_is_kept() {
     #[derive(Signature)]
-    #[allow(dead_code)]
     struct Judge {
         #[input]
         r#type: String,

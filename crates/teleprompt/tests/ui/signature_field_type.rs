@@ -1,8 +1,12 @@
-//! A field type without serde and schemars is an error at the field.
+//! A field type without `JsonSchema` is an error at the field.
 use teleprompt::Signature;
+use teleprompt::serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug)]
-struct Person;
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(crate = "teleprompt::serde")]
+struct Person {
+    name: String,
+}
 
 #[derive(Signature)]
 struct Find {

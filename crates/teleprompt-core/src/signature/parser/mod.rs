@@ -141,6 +141,7 @@ impl Parser {
 
     fn definitions(&mut self) -> Parsed<TypeDefs> {
         let mut defs = TypeDefs::new();
+        let mut places = Vec::new();
         if *self.peek() != Token::Word("where".into()) {
             return Ok(defs);
         }
@@ -160,10 +161,22 @@ impl Parser {
             if defs.insert(Arc::from(name.as_str()), ty).is_some() {
                 return Err(SignatureError::new(format!("`{name}` is defined twice"), span));
             }
+            places.push((name, span));
             if *self.peek() != Token::Punct(',') {
-                return Ok(defs);
+                break;
             }
         }
+        Self::check_places(&defs, places)?;
+        Ok(defs)
+    }
+
+    /// Refuses definitions that say nothing, such as `A = A?`.
+    fn check_places(defs: &TypeDefs, places: Vec<(String, Range<usize>)>) -> Parsed<()> {
+        let Some(name) = check::only_itself(defs) else { return Ok(()) };
+        let place = places.into_iter().find(|(n, _)| **n == **name);
+        let span = place.map_or(0..0, |(_, span)| span);
+        let error = SignatureError::new(check::only_itself_message(name), span);
+        Err(error.help("put a structure around it: `Node = {next: Node?}`"))
     }
 
     fn check_refs(&self, defs: &TypeDefs) -> Parsed<()> {
