@@ -30,8 +30,9 @@ use serde_json::Value;
 
 use crate::{FieldError, Repair, Type, TypeDefs};
 
-pub(crate) use coerce::{Cx, is_null_word, prefixed};
-pub(crate) use words::{expected, list_of, shortened};
+pub(crate) use coerce::Cx;
+use coerce::prefixed;
+pub(crate) use words::{expected, list_of};
 
 /// A value that fits its type, and what it took to get there.
 #[derive(Clone, Debug, PartialEq)]

@@ -51,9 +51,8 @@ fn side_of(word: &str) -> Option<bool> {
 fn side_of_sentence(text: &str) -> Option<bool> {
     let words = || text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|w| w.len() > 1);
     let first = side_of(words().next()?)?;
-    let other = |w: &str| {
-        w == "not" || w.ends_with("n't") || side_of(w).is_some_and(|side| side != first)
-    };
+    let other =
+        |w: &str| w == "not" || w.ends_with("n't") || side_of(w).is_some_and(|side| side != first);
     // "No, it does not" agrees with itself; "Yes and no" and "True, but not always" do not.
     let agrees = if first {
         !words().any(other)

@@ -5,8 +5,18 @@ use crate::parse::words::shortened;
 use crate::{Repair, Type};
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 type Date = (u32, u32, u32);
@@ -105,9 +115,9 @@ fn with_month_name(text: &str) -> Option<Date> {
 }
 
 fn month_of(word: &str) -> Option<u32> {
-    let at = MONTHS.iter().position(|m| {
-        *m == word || (word.len() >= 3 && word.len() <= 4 && m.starts_with(word))
-    })?;
+    let at = MONTHS
+        .iter()
+        .position(|m| *m == word || (word.len() >= 3 && word.len() <= 4 && m.starts_with(word)))?;
     u32::try_from(at + 1).ok()
 }
 

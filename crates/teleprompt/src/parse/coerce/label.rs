@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{Cx, Outcome, problem, unfit};
-use crate::parse::write;
 use crate::names::edit_distance;
 use crate::parse::words::shortened;
+use crate::parse::write;
 use crate::{Repair, Type};
 
 /// Words that turn the label behind them into its opposite.
@@ -62,8 +62,7 @@ impl Cx<'_> {
 
 /// Equality by value: `5.0` is 5.
 fn same(label: &Value, node: &Value) -> bool {
-    label == node
-        || label.is_number() && node.is_number() && label.as_f64() == node.as_f64()
+    label == node || label.is_number() && node.is_number() && label.as_f64() == node.as_f64()
 }
 
 /// The label that reads like this. Of a text and a number that read alike it is the number: the text

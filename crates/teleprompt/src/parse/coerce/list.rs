@@ -131,7 +131,8 @@ fn bulleted(lines: &[&str]) -> (Vec<String>, bool) {
 
 /// The text behind `- `, `* `, `• `, `1. `, `2) `.
 fn bullet(line: &str) -> Option<&str> {
-    if let Some(rest) = ["- ", "* ", "• ", "– ", "+ "].iter().find_map(|b| line.strip_prefix(b)) {
+    if let Some(rest) = ["- ", "* ", "• ", "– ", "+ "].iter().find_map(|b| line.strip_prefix(b))
+    {
         return Some(rest.trim());
     }
     let digits = line.find(|c: char| !c.is_ascii_digit())?;

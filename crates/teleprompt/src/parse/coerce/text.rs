@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Cx, Outcome, problem, unfit};
+use crate::parse::read::has_doubtful_escape;
 use crate::parse::write;
 use crate::{Repair, Type};
 
@@ -94,7 +95,10 @@ fn fenced(text: &str) -> Option<&str> {
 fn unquoted(text: &str) -> Option<String> {
     if text.len() > 1 && text.starts_with('"') && text.ends_with('"') {
         let inside = text.get(1..text.len() - 1)?;
-        let decoded = serde_json::from_str(text).ok();
+        let decoded = match has_doubtful_escape(text) {
+            true => None,
+            false => serde_json::from_str(text).ok(),
+        };
         return decoded.or_else(|| (!inside.contains('"')).then(|| inside.to_owned()));
     }
     between(text, "“", "”").map(str::to_owned)

@@ -6,7 +6,7 @@ mod tolerant;
 
 use serde_json::Value;
 
-pub(crate) use string::newline_is_doubtful;
+pub(crate) use string::{has_doubtful_escape, newline_is_doubtful};
 pub use think::without_thinking;
 
 use crate::Repair;

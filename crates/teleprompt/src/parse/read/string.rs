@@ -3,9 +3,36 @@
 /// LaTeX commands that begin with a letter which is also a JSON escape and that go on as no English
 /// word does after a line break or tab (`\to` and `\tan` are missing: a tab before "o" or "an").
 const COMMANDS: &[&str] = &[
-    "nabla", "natural", "ne", "neg", "neq", "nexists", "newline", "nmid", "not", "notin", "nu",
-    "rangle", "rbrace", "rbrack", "rceil", "rfloor", "rho", "right", "rightarrow", "rm", "tau",
-    "text", "textbf", "textit", "textrm", "tfrac", "theta", "tilde", "times", "triangle",
+    "nabla",
+    "natural",
+    "ne",
+    "neg",
+    "neq",
+    "nexists",
+    "newline",
+    "nmid",
+    "not",
+    "notin",
+    "nu",
+    "rangle",
+    "rbrace",
+    "rbrack",
+    "rceil",
+    "rfloor",
+    "rho",
+    "right",
+    "rightarrow",
+    "rm",
+    "tau",
+    "text",
+    "textbf",
+    "textit",
+    "textrm",
+    "tfrac",
+    "theta",
+    "tilde",
+    "times",
+    "triangle",
 ];
 
 /// Whether the escape `\` + `letter` with `after` behind it is LaTeX rather than a control
@@ -35,7 +62,7 @@ pub(crate) fn newline_is_doubtful(after: &str) -> bool {
 }
 
 /// Whether valid JSON has an escape that in replies is LaTeX.
-pub(super) fn has_doubtful_escape(text: &str) -> bool {
+pub(crate) fn has_doubtful_escape(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut from = 0;
     while let Some(at) = bytes.get(from..).and_then(|b| b.iter().position(|b| *b == b'\\')) {
