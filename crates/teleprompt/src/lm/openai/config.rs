@@ -57,6 +57,13 @@ impl OpenAiConfig {
         self
     }
 
+    /// Without a key, whatever the environment holds.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.key = None;
+        self
+    }
+
     /// With another time limit for a whole call. Default: 600 s.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
