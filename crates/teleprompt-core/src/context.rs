@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
 use crate::error::{Error, Result};
 use crate::lm::{Lm, LmHandle, LmSettings};
+use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
 use crate::trace::TraceRecorder;
 
@@ -141,6 +142,18 @@ impl Context {
         self.edit(|c| c.meter = c.meter.child(limits))
     }
 
+    /// Counting on this meter instead.
+    #[must_use]
+    pub fn with_meter(&self, meter: Meter) -> Self {
+        self.edit(|c| c.meter = meter)
+    }
+
+    /// Without a recorder: calls made under it are in no trace.
+    #[must_use]
+    pub fn without_trace(&self) -> Self {
+        self.edit(|c| c.trace = None)
+    }
+
     /// With another cancellation.
     #[must_use]
     pub fn with_cancel(&self, cancel: Cancel) -> Self {
@@ -251,30 +264,34 @@ impl Context {
         self.0.reply_retries
     }
 
-    /// The parameters laid over a predictor: the candidate's, else those of the outermost part that
-    /// has any; `None` if the predictor's own are in force.
-    pub fn parameters(&self, path: &str) -> Option<&Arc<Parameters>> {
-        if let Some(found) = self.0.candidate.as_ref().and_then(|s| s.get(path)) {
-            return Some(found);
-        }
-        let mut found = None;
+    /// The parameters laid over a predictor, strongest first: the candidate's, then those of the
+    /// parts it stands in, outermost first. Empty if only the predictor's own are in force.
+    pub fn parameters(&self, path: &str) -> Vec<&Arc<Parameters>> {
+        let mut laid = Vec::new();
         let mut layer = self.0.layers.as_ref();
         while let Some(l) = layer {
-            found = strip(path, &l.prefix).and_then(|p| l.state.get(p)).or(found);
+            laid.extend(path_inside(path, &l.prefix).and_then(|p| l.state.get(p)));
             layer = l.outer.as_ref();
         }
-        found
+        laid.extend(self.0.candidate.as_ref().and_then(|s| s.get(path)));
+        laid.reverse();
+        laid
     }
 }
 
-fn strip<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+/// The path inside the part at `prefix`, as the part's own state has it: a part that is itself a
+/// predictor has the path [`LONE`].
+pub(crate) fn path_inside<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if prefix.is_empty() {
         return Some(path);
     }
-    if path == prefix {
-        return Some("");
+    let rest = path.strip_prefix(prefix)?;
+    match rest.chars().next() {
+        None => Some(LONE),
+        Some('.') => rest.get(1..),
+        Some('[') => Some(rest),
+        Some(_) => None,
     }
-    path.strip_prefix(prefix)?.strip_prefix('.')
 }
 
 impl fmt::Debug for Context {

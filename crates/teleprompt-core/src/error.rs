@@ -91,6 +91,13 @@ pub enum Error {
     Other(String),
 }
 
+/// Lets generic code convert the error of a conversion that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Error {
     /// An [`Error::Input`] without a path yet.
     pub fn input(message: impl Into<String>) -> Self {

@@ -87,6 +87,9 @@ pub trait Predictors {
     fn visit<'a>(&'a self, visit: &mut Visit<'a>);
 }
 
+/// The path of a predictor that is a whole program.
+pub(crate) const LONE: &str = "predict";
+
 /// The path of a predictor, set when its program is bound. Clones start with the same path and go
 /// their own way from there.
 #[derive(Debug, Default)]
@@ -96,7 +99,7 @@ impl PathSlot {
     /// The path; `predict` before it was bound.
     pub fn get(&self) -> Arc<str> {
         let path = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        path.unwrap_or_else(|| Arc::from("predict"))
+        path.unwrap_or_else(|| Arc::from(LONE))
     }
 
     /// Sets the path.
@@ -117,6 +120,8 @@ pub struct Visit<'a> {
     path: String,
     found: Vec<(Arc<str>, &'a dyn Predictor)>,
     aliases: BTreeMap<Arc<str>, Arc<str>>,
+    parameters: BTreeMap<Arc<str>, Arc<Parameters>>,
+    layers: Vec<(String, Arc<ProgramState>)>,
     seen: HashMap<*const PathSlot, Arc<str>>,
 }
 
@@ -144,6 +149,13 @@ impl<'a> Visit<'a> {
         self.path.truncate(before);
     }
 
+    /// Visits a part over which parameters are laid.
+    pub fn layer(&mut self, state: &Arc<ProgramState>, part: &'a (impl Predictors + ?Sized)) {
+        self.layers.push((self.path.clone(), state.clone()));
+        part.visit(self);
+        self.layers.pop();
+    }
+
     /// Where the visit is now.
     pub fn path(&self) -> &str {
         &self.path
@@ -152,16 +164,27 @@ impl<'a> Visit<'a> {
     /// Reports a predictor at the present path. One that was met before is an alias.
     pub fn predictor(&mut self, predictor: &'a dyn Predictor) {
         let path: Arc<str> =
-            if self.path.is_empty() { "predict".into() } else { self.path.as_str().into() };
+            if self.path.is_empty() { LONE.into() } else { self.path.as_str().into() };
         match self.seen.get(&std::ptr::from_ref(predictor.slot())) {
             Some(first) => {
                 self.aliases.insert(path, first.clone());
             }
             None => {
                 self.seen.insert(predictor.slot(), path.clone());
+                self.parameters.insert(path.clone(), self.in_force(&path, predictor));
                 self.found.push((path, predictor));
             }
         }
+    }
+}
+
+impl Visit<'_> {
+    /// The predictor's own parameters under those laid over it, outermost strongest.
+    fn in_force(&self, path: &str, predictor: &dyn Predictor) -> Arc<Parameters> {
+        let laid = self.layers.iter().rev().filter_map(|(prefix, state)| {
+            crate::context::path_inside(path, prefix).and_then(|p| state.get(p))
+        });
+        laid.fold(predictor.parameters().clone(), |below, above| Arc::new(above.or(&below)))
     }
 }
 
@@ -171,6 +194,8 @@ pub struct Bound<'a> {
     pub predictors: Vec<(Arc<str>, &'a dyn Predictor)>,
     /// Further paths of shared predictors, each with the first one.
     pub aliases: BTreeMap<Arc<str>, Arc<str>>,
+    /// The parameters in force for each: its own, under those laid over the parts it stands in.
+    pub parameters: BTreeMap<Arc<str>, Arc<Parameters>>,
 }
 
 /// Finds all predictors of a program and gives each its path.
@@ -180,7 +205,7 @@ pub fn bind<'a>(program: &'a (impl Predictors + ?Sized)) -> Bound<'a> {
     for (path, predictor) in &visit.found {
         predictor.slot().set(path.clone());
     }
-    Bound { predictors: visit.found, aliases: visit.aliases }
+    Bound { predictors: visit.found, aliases: visit.aliases, parameters: visit.parameters }
 }
 
 macro_rules! no_predictors {
@@ -252,6 +277,23 @@ impl<T: Predictors, const N: usize> Predictors for [T; N] {
     }
 }
 
+macro_rules! tuples {
+    ($($part:ident . $at:tt),+) => {
+        impl<$($part: Predictors),+> Predictors for ($($part,)+) {
+            fn visit<'a>(&'a self, visit: &mut Visit<'a>) {
+                $( visit.field(stringify!($at), &self.$at); )+
+            }
+        }
+    };
+}
+
+tuples!(A.0);
+tuples!(A.0, B.1);
+tuples!(A.0, B.1, C.2);
+tuples!(A.0, B.1, C.2, D.3);
+tuples!(A.0, B.1, C.2, D.3, E.4);
+tuples!(A.0, B.1, C.2, D.3, E.4, F.5);
+
 /// Keys in sorted order, so that paths do not depend on the hasher.
 impl<K: ToString, T: Predictors, S> Predictors for HashMap<K, T, S> {
     fn visit<'a>(&'a self, visit: &mut Visit<'a>) {
@@ -311,11 +353,9 @@ impl Program {
         bind(self.0.predictors())
     }
 
-    /// The parameters of all predictors as the program was written.
-    pub fn initial_state(&self) -> ProgramState {
-        let bound = self.bound();
-        let parts = bound.predictors.iter().map(|(path, p)| (path.clone(), p.parameters().clone()));
-        ProgramState(parts.collect())
+    /// The parameters in force for all its predictors.
+    pub fn state(&self) -> ProgramState {
+        ProgramState(self.bound().parameters)
     }
 }
 

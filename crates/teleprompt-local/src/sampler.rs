@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn top_p_cuts_the_tail_and_keeps_at_least_one() {
-        let seen = counts(1.0, 0.8, Row::new(&LOGITS, None));
+        let seen = counts(1.0, 0.79, Row::new(&LOGITS, None));
         assert_eq!([seen[0], seen[2], seen[4]], [0, 0, 0]);
         let seen = counts(1.0, 0.001, Row::new(&LOGITS, None));
         assert_eq!(seen[1], 4000);
@@ -169,14 +169,20 @@ mod tests {
         sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let wanted = 0.5 * weights.iter().map(|w| w.1).sum::<f64>();
         let mut sum = 0.0;
-        let n = 1 + sorted.iter().position(|w| { sum += w.1; sum >= wanted }).unwrap();
+        let n = 1 + sorted
+            .iter()
+            .position(|w| {
+                sum += w.1;
+                sum >= wanted
+            })
+            .unwrap();
         assert_eq!(nucleus(weights, 0.5), sorted[..n]);
     }
 
     #[test]
     fn logprobs_are_normalised_over_the_allowed() {
         let (free, top) = logprobs(Row::new(&LOGITS, None), 1, 2);
-        assert!((free - (2f32 - 17.4964f32.ln() - 0.0)).abs() < 1e-2, "{free}");
+        assert!((free - (2.0 - 18.496f32.ln())).abs() < 1e-3, "{free}");
         assert_eq!(top.iter().map(|t| t.0).collect::<Vec<_>>(), [1, 3]);
         let mask = mask(&[2]);
         assert_eq!(logprobs(Row::new(&LOGITS, Some(&mask)), 2, 5), (0.0, vec![(2, 0.0)]));

@@ -140,7 +140,10 @@ mod tests {
     fn characters_are_joined_across_pieces() {
         let euro = "a€b".as_bytes();
         let (out, text, _) = run(&[], &[&euro[..2], &euro[2..3], &euro[3..]]);
-        assert_eq!((text.as_str(), out), ("a€b", vec!["a".into(), "".into(), "€b".into(), "".into()]));
+        assert_eq!(
+            (text.as_str(), out),
+            ("a€b", vec!["a".into(), "".into(), "€b".into(), "".into()])
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::SignatureError;
 
@@ -11,7 +11,7 @@ use super::SignatureError;
 pub(super) enum Token {
     Word(String),
     Text(String),
-    Number(serde_json::Number),
+    Number(Number),
     Arrow,
     Range,
     Punct(char),
@@ -95,7 +95,7 @@ fn number(rest: &str) -> Lexed {
         len += 1;
     }
     let text = rest.get(..len).unwrap_or("");
-    match serde_json::from_str::<serde_json::Number>(text) {
+    match serde_json::from_str::<Number>(text) {
         Ok(n) => Ok((Token::Number(n), len)),
         Err(_) => Err((format!("`{text}` is no number"), len)),
     }

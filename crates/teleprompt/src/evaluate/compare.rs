@@ -20,6 +20,16 @@ pub enum Test {
     Permutation,
 }
 
+impl Test {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Test::McNemar => "exact McNemar test",
+            Test::Permutation => "paired permutation test",
+        }
+    }
+}
+
 /// How a second program does against a first one on the same examples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -61,7 +71,14 @@ pub struct Comparison {
 /// columns makes them.
 pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Comparison> {
     check(first, second)?;
-    let pairs = || first.rows.iter().zip(&second.rows).map(|(a, b)| (a.score, b.score));
+    let percent = first.is_percent() && second.is_percent();
+    Ok(Comparison { percent, ..paired(&first.scores(), &second.scores()) })
+}
+
+/// Compares the scores of two programs on the same examples, in the same order. Scores beyond the
+/// shorter list are left out.
+pub fn paired(first: &[f64], second: &[f64]) -> Comparison {
+    let pairs = || first.iter().zip(second).map(|(a, b)| (*a, *b));
     let differences: Vec<f64> = pairs().map(|(a, b)| b - a).collect();
     let wins = differences.iter().filter(|d| **d > 0.0).count();
     let losses = differences.iter().filter(|d| **d < 0.0).count();
@@ -71,10 +88,10 @@ pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Comparison> {
     } else {
         (Test::Permutation, stats::sign_flip(&differences))
     };
-    Ok(Comparison {
+    Comparison {
         n: differences.len(),
-        first: first.score,
-        second: second.score,
+        first: stats::mean(first),
+        second: stats::mean(second),
         difference: stats::mean(&differences),
         ci: stats::bootstrap(&differences),
         p_value,
@@ -82,8 +99,8 @@ pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Comparison> {
         wins,
         losses,
         ties: differences.len() - wins - losses,
-        percent: first.is_percent() && second.is_percent(),
-    })
+        percent: all.iter().all(|s| (0.0..=1.0).contains(s)),
+    }
 }
 
 fn check(first: &Evaluation, second: &Evaluation) -> Result<()> {
@@ -133,10 +150,7 @@ impl fmt::Display for Comparison {
         let unit = if self.percent { "%" } else { "" };
         let point = |v| points(v, self.percent);
         let signed = |v: f64| format!("{}{}", if v < 0.0 { "" } else { "+" }, point(v));
-        let test = match self.test {
-            Test::McNemar => "exact McNemar test",
-            Test::Permutation => "paired permutation test",
-        };
+        let test = self.test.name();
         let p = if self.p_value < 0.001 {
             "p < 0.001".into()
         } else {

@@ -43,9 +43,11 @@
 mod compare;
 mod export;
 pub mod metrics;
+pub mod reference;
 mod progress;
 mod result;
 mod run;
+pub(crate) use run::score_example;
 pub mod stats;
 mod table;
 
@@ -53,7 +55,7 @@ use teleprompt_core::{Context, Error, Metric, MetricHandle, Module, Result};
 
 use crate::data::Dataset;
 
-pub use compare::{Comparison, Test, compare};
+pub use compare::{Comparison, Test, compare, paired};
 pub use metrics::Judge;
 pub use result::{Evaluation, Row};
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use teleprompt_core::{
-    Context, Error, Example, Limits, Metric, Module, Prediction, Record, Result, Score,
+    Context, Error, Example, Limits, Metric, MetricHandle, Module, Prediction, Record, Result, Score,
     TraceRecorder,
 };
 
@@ -137,54 +137,77 @@ impl<M: Module> Task<'_, M> {
     /// # Errors
     /// Only those that must stop the evaluation.
     async fn run(self, cx: &Context, metric_cx: &Context) -> Result<Row> {
-        let mut cx = cx.with_limits(Limits::default());
         let recorder = self.settings.trace.then(TraceRecorder::new);
-        if let Some(recorder) = &recorder {
-            cx = cx.with_trace(recorder.clone());
+        let traced = recorder.as_ref().map(|recorder| cx.with_trace(recorder.clone()));
+        let cx = traced.as_ref().unwrap_or(cx);
+        let metric = &self.settings.metric;
+        let mut row = score_example(cx, metric_cx, self.program, metric, self.example).await;
+        if row.error.as_ref().is_some_and(Error::is_fatal) {
+            return Err(row.error.unwrap_or(Error::Cancelled));
         }
-        let started = Instant::now();
-        let result = self.predict(&cx).await;
-        let seconds = started.elapsed().as_secs_f64();
-        let metric_cx = metric_cx.with_limits(Limits::default());
-        let (prediction, scored) = match result {
-            Ok(prediction) => {
-                let scored = self.score(&metric_cx, &prediction).await;
-                (Some(prediction), scored)
-            }
-            Err(error) => (None, Err(error)),
-        };
-        let (score, error) = match scored {
-            Ok(score) => (score, None),
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => (self.settings.failure_score.into(), Some(error)),
-        };
-        Ok(Row {
-            index: self.index,
-            prediction,
-            score: score.value,
-            feedback: score.feedback,
-            error,
-            usage: cx.meter().usage(),
-            metric_usage: metric_cx.meter().usage(),
-            seconds,
-            trace: recorder.map(|r| r.steps()),
-        })
-    }
-
-    async fn predict(&self, cx: &Context) -> Result<Prediction> {
-        let input = self.example.inputs().into_typed()?;
-        self.program.call(cx, input).await?.try_map(Record::from_typed)
-    }
-
-    async fn score(&self, cx: &Context, prediction: &Prediction) -> Result<Score> {
-        let score = self.settings.metric.score(cx, self.example, prediction).await?;
-        if !score.value.is_finite() {
-            return Err(Error::Other(format!(
-                "the metric {} gave {}, which is no score",
-                self.settings.metric.name(),
-                score.value
-            )));
+        row.index = self.index;
+        if row.error.is_some() {
+            row.score = self.settings.failure_score;
         }
-        Ok(score)
+        row.trace = recorder.map(|r| r.steps());
+        Ok(row)
     }
+}
+
+/// Runs a program on one example and scores what it gives; failures are in the row, with score 0.
+pub(crate) async fn score_example<M: Module>(
+    cx: &Context,
+    metric_cx: &Context,
+    program: &M,
+    metric: &MetricHandle,
+    example: &Example,
+) -> Row {
+    let (cx, metric_cx) = (cx.with_limits(Limits::default()), metric_cx.with_limits(Limits::default()));
+    let started = Instant::now();
+    let result = predict(&cx, program, example).await;
+    let seconds = started.elapsed().as_secs_f64();
+    let (prediction, scored) = match result {
+        Ok(prediction) => {
+            let scored = score(&metric_cx, metric, example, &prediction).await;
+            (Some(prediction), scored)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let (score, error) = match scored {
+        Ok(score) => (score, None),
+        Err(error) => (Score::default(), Some(error)),
+    };
+    Row {
+        index: 0,
+        prediction,
+        score: score.value,
+        feedback: score.feedback,
+        error,
+        usage: cx.meter().usage(),
+        metric_usage: metric_cx.meter().usage(),
+        seconds,
+        trace: None,
+    }
+}
+
+async fn predict<M: Module>(cx: &Context, program: &M, example: &Example) -> Result<Prediction> {
+    let input = example.inputs().into_typed()?;
+    program.call(cx, input).await?.try_map(Record::from_typed)
+}
+
+async fn score(
+    cx: &Context,
+    metric: &MetricHandle,
+    example: &Example,
+    prediction: &Prediction,
+) -> Result<Score> {
+    let score = metric.score(cx, example, prediction).await?;
+    if !score.value.is_finite() {
+        return Err(Error::Other(format!(
+            "the metric {} gave {}, which is no score",
+            metric.name(),
+            score.value
+        )));
+    }
+    Ok(score)
 }

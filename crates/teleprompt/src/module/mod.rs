@@ -1,1 +1,26 @@
-//! Modules: predict, chain of thought.
+//! Modules: the steps that programs are made of.
+//!
+//! [`Predict`] calls an LM once for a signature; [`ChainOfThought`] lets it reason first. Both are
+//! typed by a derived signature, or dynamic over records:
+//!
+//! ```
+//! use teleprompt::prelude::*;
+//!
+//! # async fn run(cx: Context) -> Result<()> {
+//! let math = Predict::of("question -> answer: int")?;
+//! let prediction = math.call(&cx, record! { question: "6 × 7?" }).await?;
+//! assert_eq!(prediction["answer"], 42);
+//! # Ok(())
+//! # }
+//! ```
+
+mod chain_of_thought;
+mod inputs;
+mod predict;
+mod predictor;
+mod tuned;
+
+pub(crate) use inputs::check as check_inputs;
+pub use chain_of_thought::ChainOfThought;
+pub use predict::Predict;
+pub use tuned::Tuned;

@@ -1,0 +1,66 @@
+//! What goes to stdout and stderr.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use teleprompt_core::{Error, Record, Result};
+
+/// One JSON object on stdout.
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Other(e.to_string()))?;
+    print(&text)
+}
+
+/// A line on stdout. A reader that has gone away (`| head`) is no failure.
+pub(super) fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout", &e)),
+        _ => Ok(()),
+    }
+}
+
+/// The fields of a record, one a line; long or structured ones below their name.
+pub(super) fn record(fields: &Record) -> String {
+    let lines: Vec<String> = fields.iter().map(|(name, value)| field(name, value)).collect();
+    lines.join("\n")
+}
+
+fn field(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains('\n') => format!("{name}:\n{text}"),
+        Value::String(text) => format!("{name}: {text}"),
+        other => format!("{name}: {other}"),
+    }
+}
+
+/// An error: for people on stderr, and as an object on stdout with `--json`.
+pub(super) fn error(error: &Error, as_json: bool) {
+    eprintln!("error: {error}");
+    if as_json {
+        let mut object = json!({"kind": kind(error), "message": error.to_string()});
+        if let (Error::Reply { error, .. }, Value::Object(map)) = (error, &mut object) {
+            map.insert("fields".into(), json!(error.fields));
+            map.insert("reply".into(), json!(error.reply));
+        }
+        let _ = json(&json!({ "error": object }));
+    }
+}
+
+/// The stable name of a kind of error.
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Lm(_) => "lm",
+        Error::Reply { .. } => "reply",
+        Error::Truncated { .. } => "truncated",
+        Error::Input { .. } => "input",
+        Error::Signature(_) => "signature",
+        Error::State(_) => "state",
+        Error::Data(_) => "data",
+        Error::Budget { .. } => "budget",
+        Error::Cancelled => "cancelled",
+        Error::Config(_) => "config",
+        Error::Study(_) => "study",
+        Error::Io { .. } => "io",
+        _ => "other",
+    }
+}

@@ -1,0 +1,76 @@
+//! `teleprompt show`.
+
+use serde_json::{Value, json};
+use teleprompt_core::{Module, Parameters, Predictor, Result};
+
+use super::app::App;
+use super::args::ShowArgs;
+use super::output;
+use crate::saved::SavedProgram;
+
+pub(super) fn show(app: &App, args: &ShowArgs) -> Result<()> {
+    let loaded = app.program(&args.program)?;
+    let bound = loaded.program.bound();
+    let mut saved = SavedProgram::of(&bound);
+    saved.program = loaded.source.clone();
+    if args.program.ends_with(".json") {
+        saved.compiled = SavedProgram::read(args.program.as_ref())?.compiled;
+    }
+    if app.common.json {
+        return output::json(&saved);
+    }
+    let mut text = match loaded.program.interface() {
+        Some(interface) => format!("program  {}\n", interface.with_instructions("")),
+        None => String::new(),
+    };
+    for (path, predictor) in &bound.predictors {
+        let parameters = bound.parameters.get(path).unwrap_or(predictor.parameters());
+        text.push_str(&describe(path, *predictor, parameters));
+    }
+    for (alias, first) in &bound.aliases {
+        text.push_str(&format!("{alias}  is {first}\n"));
+    }
+    if let Some(Value::Object(compiled)) = &saved.compiled {
+        text.push_str("compiled\n");
+        for (key, value) in compiled {
+            text.push_str(&format!("  {key}: {}\n", plain(value)));
+        }
+    }
+    output::print(text.trim_end())
+}
+
+fn describe(path: &str, predictor: &dyn Predictor, parameters: &Parameters) -> String {
+    let signature = parameters.apply(predictor.signature());
+    let mut text = format!("{path}\n  signature     {}\n", signature.with_instructions(""));
+    if !signature.instructions().is_empty() {
+        let indented = signature.instructions().replace('\n', "\n                ");
+        text.push_str(&format!("  instructions  {indented}\n"));
+    }
+    if let Some(lm) = &parameters.lm {
+        text.push_str(&format!("  lm            {lm}\n"));
+    }
+    let settings = json!(parameters.settings);
+    if settings != json!({}) {
+        text.push_str(&format!("  settings      {settings}\n"));
+    }
+    text.push_str(&format!("  demos         {}\n", parameters.demos.len()));
+    for demo in &parameters.demos {
+        text.push_str(&format!("    {}\n", shortened(&demo.to_json().to_string())));
+    }
+    text
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(160).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

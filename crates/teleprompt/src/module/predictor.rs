@@ -1,0 +1,199 @@
+//! The one place where an LM is called for a signature: render, generate, parse, retry.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use teleprompt_core::{
+    Adapter, Context, Error, FinishReason, Lm, LmHandle, LmRequest, LmResponse, Message, Parameters,
+    ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result, Signature,
+    TraceStep, Usage,
+};
+
+use super::inputs;
+
+/// Prompts kept ready per predictor: one a candidate in flight is enough.
+const READY: usize = 8;
+
+/// A signature with parameters, ready to be called. Clones share the prompts rendered so far.
+#[derive(Clone)]
+pub(super) struct Core {
+    pub signature: Signature,
+    pub parameters: Arc<Parameters>,
+    pub slot: PathSlot,
+    ready: Arc<Mutex<Vec<Arc<Ready>>>>,
+}
+
+/// What is constant while the same parameters and adapter are in force.
+struct Ready {
+    /// The predictor's own parameters and those laid over it, strongest first: kept so that the
+    /// addresses, by which it is found again, stay theirs.
+    own: Arc<Parameters>,
+    laid: Vec<Arc<Parameters>>,
+    adapter: Arc<dyn Adapter>,
+    /// All of them together.
+    parameters: Parameters,
+    signature: Signature,
+    prompt: Prompt,
+}
+
+impl Core {
+    pub fn new(signature: Signature) -> Self {
+        Self {
+            signature,
+            parameters: Arc::new(Parameters::default()),
+            slot: PathSlot::default(),
+            ready: Arc::default(),
+        }
+    }
+
+    /// Runs the predictor once and records the step.
+    pub async fn run(&self, cx: &Context, inputs: Record) -> Result<Prediction> {
+        let path = self.slot.get();
+        let Some(trace) = cx.trace() else { return self.attempt(cx, &path, &inputs).await };
+        let order = trace.begin();
+        let result = self.attempt(cx, &path, &inputs).await;
+        let (outputs, error) = match &result {
+            Ok(prediction) => (prediction.output.clone(), None),
+            Err(error) => (Record::new(), Some(error.to_string())),
+        };
+        trace.push(TraceStep { path, order, inputs, outputs, error });
+        result
+    }
+
+    async fn attempt(&self, cx: &Context, path: &Arc<str>, inputs: &Record) -> Result<Prediction> {
+        let ready = self.ready(cx, path);
+        inputs::check(path, &ready.signature, inputs)?;
+        let lm = cx.lm_named(ready.parameters.lm.as_deref())?;
+        let mut request = ready.request(cx, inputs);
+        let mut usage = Usage::default();
+        for attempt in 0.. {
+            let response = generate(cx, lm, &request).await?;
+            usage += response.usage;
+            let error = match ready.read(response.completions.iter().map(|c| c.text.as_str())) {
+                Ok(completions) => return Ok(predicted(completions, usage)),
+                Err(error) => error,
+            };
+            if let Some(error) = truncated(path, &response, &request) {
+                return Err(error);
+            }
+            if attempt >= cx.reply_retries() {
+                return Err(Error::Reply { path: path.to_string(), error: Box::new(error) });
+            }
+            let complaint = ready.adapter.complaint(&ready.signature, &error);
+            request.messages.push(Message::assistant(error.reply));
+            request.messages.push(Message::user(complaint));
+        }
+        Err(Error::Cancelled)
+    }
+
+    /// The prompt for the parameters and adapter in force, rendered at most once.
+    fn ready(&self, cx: &Context, path: &str) -> Arc<Ready> {
+        let laid = cx.parameters(path);
+        let mut kept = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.iter().find(|r| r.is_for(&self.parameters, &laid, cx.adapter())) {
+            return found.clone();
+        }
+        let ready = Arc::new(Ready::new(&laid, self, cx.adapter()));
+        if kept.len() >= READY {
+            kept.remove(0);
+        }
+        kept.push(ready.clone());
+        ready
+    }
+}
+
+impl Ready {
+    fn new(laid: &[&Arc<Parameters>], core: &Core, adapter: &Arc<dyn Adapter>) -> Self {
+        let parameters =
+            laid.iter().rev().fold((*core.parameters).clone(), |below, above| above.or(&below));
+        let signature = parameters.apply(&core.signature);
+        let prompt = adapter.prompt(&signature, &parameters.demos);
+        let laid = laid.iter().map(|p| (*p).clone()).collect();
+        let own = core.parameters.clone();
+        Self { own, laid, adapter: adapter.clone(), parameters, signature, prompt }
+    }
+
+    fn is_for(
+        &self,
+        own: &Arc<Parameters>,
+        laid: &[&Arc<Parameters>],
+        adapter: &Arc<dyn Adapter>,
+    ) -> bool {
+        Arc::ptr_eq(&self.own, own)
+            && self.laid.len() == laid.len()
+            && self.laid.iter().zip(laid).all(|(a, b)| Arc::ptr_eq(a, b))
+            && Arc::ptr_eq(&self.adapter, adapter)
+    }
+
+    fn request(&self, cx: &Context, inputs: &Record) -> LmRequest {
+        let mut messages = Vec::with_capacity(self.prompt.messages.len() + 1);
+        messages.extend_from_slice(&self.prompt.messages);
+        messages.push(Message::user(self.adapter.user(&self.signature, inputs)));
+        let mut request = LmRequest::new(messages);
+        request.settings = self.parameters.settings.or(cx.settings());
+        request.n = cx.n();
+        request.constraint = self.prompt.constraint.clone();
+        request.rollout = cx.rollout();
+        // Sampling LMs get a seed of their own for each rollout, or all would answer alike.
+        if request.settings.temperature.is_some_and(|t| t > 0.0) && request.settings.seed.is_none() {
+            request.settings.seed = Some(cx.seed().wrapping_add(cx.rollout().wrapping_mul(0x9E37_79B9)));
+        }
+        request
+    }
+
+    /// All completions that parse; the first one's error if none does.
+    fn read<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Result<Vec<Parsed>, ParseError> {
+        let mut parsed = Vec::with_capacity(1);
+        let mut first_error = None;
+        for text in texts {
+            match self.adapter.parse(&self.signature, text) {
+                Ok(reply) => parsed.push(reply),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        match first_error {
+            Some(error) if parsed.is_empty() => Err(error),
+            _ => Ok(parsed),
+        }
+    }
+}
+
+fn predicted(completions: Vec<Parsed>, usage: Usage) -> Prediction {
+    let output = completions.first().map(|c| c.fields.clone()).unwrap_or_default();
+    Prediction::new(output).with_completions(completions, usage)
+}
+
+/// One call, within the budget.
+async fn generate(cx: &Context, lm: &LmHandle, request: &LmRequest) -> Result<LmResponse> {
+    if cx.cancel().is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    let reservation = cx.meter().reserve()?;
+    let response = lm.generate(request).await?;
+    reservation.settle(&response.usage);
+    Ok(response)
+}
+
+/// A reply that does not parse because it was cut off is told as such: asking again would be cut
+/// off again.
+fn truncated(path: &str, response: &LmResponse, request: &LmRequest) -> Option<Error> {
+    let cut = response.completions.iter().find(|c| c.finish == FinishReason::Length)?;
+    let limit = request.settings.max_tokens;
+    Some(Error::Truncated {
+        path: path.to_owned(),
+        reply: cut.text.clone(),
+        completion_tokens: response.usage.completion_tokens,
+        limit: limit.map_or_else(|| "the LM's default".to_owned(), |n| n.to_string()),
+    })
+}
+
+impl Predictor for Core {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn parameters(&self) -> &Arc<Parameters> {
+        &self.parameters
+    }
+    fn slot(&self) -> &PathSlot {
+        &self.slot
+    }
+}

@@ -1,0 +1,175 @@
+//! Demonstrations from traces of a teacher, filtered by the metric.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use teleprompt_core::{
+    Context, Error, LmSettings, Metric, Module, Parameters, ProgramState, Record, Result,
+    TraceRecorder, TraceStep,
+};
+
+use super::labeled_demos;
+use crate::data::Rng;
+use crate::optimize::Task;
+use crate::optimize::study::{Event, TracedRun};
+
+/// Runs a teacher over train examples and keeps the traces of those runs that the metric accepts: a
+/// demonstration for every predictor, also for steps that no label exists for.
+///
+/// Source: Khattab et al. 2023, arXiv 2310.03714, section 4 and algorithm 1.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    /// Accepted runs wanted.
+    pub max_demos: usize,
+    /// Attempts an example; from the second one on the teacher samples at temperature 1.
+    pub max_rounds: u64,
+    /// A run is accepted at this score or above; none: at any score above 0.
+    pub metric_threshold: Option<f64>,
+    /// Labelled demonstrations that the teacher gets, where no other teacher was given.
+    pub teacher_demos: usize,
+}
+
+/// Labelled demonstrations by predictor path, each with the place of its example.
+type Labels = Vec<(Arc<str>, Vec<(usize, Record)>)>;
+
+/// What a [`Bootstrap`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Bootstrapped {
+    /// Demonstrations by predictor path, in the order of the examples.
+    pub demos: BTreeMap<Arc<str>, Vec<Record>>,
+    /// The places of the examples they come from.
+    pub examples: HashSet<usize>,
+}
+
+impl Bootstrap {
+    /// Goes through the train examples in this order until enough runs were accepted.
+    ///
+    /// # Errors
+    /// A fatal error of the LM, the budget or the journal; an example that fails is passed over.
+    pub async fn run(&self, task: &Task<'_>, order: &[usize]) -> Result<Bootstrapped> {
+        let mut found = Bootstrapped::default();
+        let labeled = self.teacher_labels(task);
+        let mut waiting = order.iter().copied();
+        while found.examples.len() < self.max_demos {
+            // As many at a time as are still wanted: no run is paid for that cannot be used.
+            let missing = self.max_demos - found.examples.len();
+            let wave: Vec<usize> = waiting.by_ref().take(missing.min(task.concurrency)).collect();
+            if wave.is_empty() {
+                break;
+            }
+            let mut runs = FuturesOrdered::new();
+            for i in wave {
+                runs.push_back(self.accepted(task, &labeled, i));
+            }
+            while let Some(run) = runs.next().await {
+                if let (i, Some(run)) = run? {
+                    found.examples.insert(i);
+                    take_demos(&mut found.demos, run, task.seed ^ i as u64);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Labelled demonstrations for the student as its own teacher, with the examples' places.
+    fn teacher_labels(&self, task: &Task<'_>) -> Labels {
+        if task.teacher.is_some() {
+            return Vec::new();
+        }
+        let rng = Rng::new(task.seed).derive("teacher");
+        let labels = |(path, signature): &(Arc<str>, _)| {
+            let demos = labeled_demos(signature, task.train, self.teacher_demos, &mut rng.derive(path));
+            (path.clone(), demos)
+        };
+        task.predictors.iter().map(labels).collect()
+    }
+
+    /// The example's place, and the first run on it that the metric accepts.
+    async fn accepted(
+        &self,
+        task: &Task<'_>,
+        labeled: &Labels,
+        example: usize,
+    ) -> Result<(usize, Option<TracedRun>)> {
+        for round in 0..self.max_rounds.max(1) {
+            let run = self.attempt(task, labeled, example, round).await?;
+            let good = |score: f64| self.metric_threshold.map_or(score > 0.0, |t| score >= t);
+            if run.score.is_some_and(good) {
+                return Ok((example, Some(run)));
+            }
+        }
+        Ok((example, None))
+    }
+
+    async fn attempt(
+        &self,
+        task: &Task<'_>,
+        labeled: &Labels,
+        example: usize,
+        round: u64,
+    ) -> Result<TracedRun> {
+        let state = without(labeled, example);
+        let Some(data) = task.train.get(example) else { return Err(Error::Cancelled) };
+        let key = task.teacher_key(&state, data, round);
+        if let Some(run) = task.study.run(&key) {
+            return Ok(run);
+        }
+        let mut cx = task.teacher_cx.with_candidate(Arc::new(state)).with_rollout(round);
+        if round > 0 {
+            cx = cx.with_settings(&LmSettings { temperature: Some(1.0), ..LmSettings::default() });
+        }
+        let run = traced(&cx, task, data).await?;
+        task.study.record(Event::Traced { key, example, round, run: run.clone() })?;
+        Ok(run)
+    }
+}
+
+/// One run with its trace. Failures are data, except fatal ones.
+async fn traced(cx: &Context, task: &Task<'_>, example: &teleprompt_core::Example) -> Result<TracedRun> {
+    let trace = TraceRecorder::new();
+    let cx = cx.with_trace(trace.clone()).with_limits(Default::default());
+    let teacher = task.teacher.unwrap_or(task.program);
+    let result = match teacher.call(&cx, example.inputs()).await {
+        Ok(prediction) => task.metric.score(&cx.detached(), example, &prediction).await,
+        Err(error) => Err(error),
+    };
+    let (score, error) = match result {
+        Ok(score) => (Some(score.value), None),
+        Err(error) if error.is_fatal() => return Err(error),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Ok(TracedRun { steps: trace.steps(), score, error, usage: cx.meter().usage() })
+}
+
+/// The teacher's demonstrations without those made of the example itself: it may not be told the
+/// answer.
+fn without(labeled: &Labels, example: usize) -> ProgramState {
+    let mut state = ProgramState::default();
+    for (path, demos) in labeled {
+        let others = demos.iter().filter(|(i, _)| *i != example);
+        let demos: Vec<Record> = others.map(|(_, demo)| demo.clone()).collect();
+        if !demos.is_empty() {
+            state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
+        }
+    }
+    state
+}
+
+/// At most one demonstration a predictor from one run: of several calls the last, or, one time in
+/// two, any of those before.
+fn take_demos(demos: &mut BTreeMap<Arc<str>, Vec<Record>>, run: TracedRun, seed: u64) {
+    let mut calls: BTreeMap<Arc<str>, Vec<TraceStep>> = BTreeMap::new();
+    for step in run.steps.into_iter().filter(|s| s.error.is_none()) {
+        calls.entry(step.path.clone()).or_default().push(step);
+    }
+    for (path, mut steps) in calls {
+        let mut rng = Rng::new(seed).derive(&path);
+        let before = steps.len().saturating_sub(1);
+        let chosen = if before > 0 && rng.below(2) == 0 { rng.below(before) } else { before };
+        let step = steps.swap_remove(chosen);
+        let fields = step.inputs.into_iter().chain(step.outputs);
+        demos.entry(path).or_default().push(fields.collect());
+    }
+}

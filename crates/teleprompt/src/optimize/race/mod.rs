@@ -1,0 +1,5 @@
+//! How much evaluation a candidate earns.
+
+mod full;
+
+pub use full::full;
