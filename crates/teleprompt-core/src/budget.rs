@@ -107,9 +107,12 @@ impl Meter {
         if let Err(spent) = taken {
             return Err(Error::Budget { what: "LM calls", limit, spent });
         }
-        let own = Reservation { meter: self, parent: None, settled: false };
-        let parent = inner.parent.as_ref().map(Meter::reserve).transpose()?;
-        Ok(Reservation { parent: parent.map(Box::new), ..own })
+        // Made before the parent is asked, so that a refusal there gives this one back.
+        let mut own = Reservation { meter: self, parent: None, settled: false };
+        if let Some(parent) = &inner.parent {
+            own.parent = Some(Box::new(parent.reserve()?));
+        }
+        Ok(own)
     }
 
     fn add(&self, usage: &Usage) {

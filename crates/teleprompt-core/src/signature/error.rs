@@ -62,7 +62,10 @@ impl Display for SignatureError {
         write!(f, "{}", self.message)?;
         if !self.text.is_empty() {
             let (line, column, width) = self.place();
-            write!(f, "\n  {line}\n  {}{}", " ".repeat(column), "^".repeat(width))?;
+            // A tab stays a tab, so that the carets stand under the mistake.
+            let pad: String =
+                line.chars().take(column).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            write!(f, "\n  {line}\n  {pad}{}", "^".repeat(width))?;
         }
         if !self.help.is_empty() {
             write!(f, "\n  {}", self.help)?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::SignatureError;
 
@@ -11,7 +11,7 @@ use super::SignatureError;
 pub(super) enum Token {
     Word(String),
     Text(String),
-    Number(serde_json::Number),
+    Number(Number),
     Arrow,
     Range,
     Punct(char),
@@ -95,9 +95,16 @@ fn number(rest: &str) -> Lexed {
         len += 1;
     }
     let text = rest.get(..len).unwrap_or("");
-    match serde_json::from_str::<serde_json::Number>(text) {
-        Ok(n) => Ok((Token::Number(n), len)),
-        Err(_) => Err((format!("`{text}` is no number"), len)),
+    // JSON decides what is a number; std reads it, since serde_json's quick way with decimals can be
+    // one bit off and a printed signature would then parse to another value.
+    let json = serde_json::from_str::<Number>(text).ok();
+    let exact = json.and_then(|n| match n.is_f64() {
+        true => text.parse().ok().and_then(Number::from_f64),
+        false => Some(n),
+    });
+    match exact {
+        Some(n) => Ok((Token::Number(n), len)),
+        None => Err((format!("`{text}` is no number"), len)),
     }
 }
 

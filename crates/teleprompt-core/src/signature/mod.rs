@@ -10,8 +10,8 @@
 //!             | base (constraint, …)
 //! base        = str int float bool date any
 //!             | list[type] dict[str, type] tuple[type, …]
-//!             | enum["a", "b"]             also literal[…]; text, whole numbers, bools
-//!             | {name: type "description", …}
+//!             | enum["a", "b"]             also literal[…]; texts, numbers, bools
+//!             | {name: type "description", …}      a name that is no word in quotes
 //!             | NAME                       from the where part
 //! constraint  = 0..10  0..  ..10           range of a number, ends included
 //!             | len 1..3                   characters, items or entries
@@ -20,6 +20,7 @@
 //! ```
 //! Texts are JSON strings in double or single quotes. A printed signature parses to the same value.
 
+mod check;
 mod error;
 mod lexer;
 mod parser;
@@ -31,6 +32,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use check::is_identifier;
+pub(crate) use check::pattern as check_pattern;
 pub use error::SignatureError;
 
 use crate::types::{ObjectField, Type, TypeDefs, record_schema};
@@ -83,7 +86,8 @@ impl Signature {
     /// Puts a signature together.
     ///
     /// # Errors
-    /// No output, a name twice, a name that is no identifier, or a type name without definition.
+    /// No output, a name twice, a name that is no identifier, a type name without definition, or a
+    /// type that the notation cannot say, such as a range on a bool.
     pub fn new(
         instructions: impl Into<Arc<str>>,
         inputs: Vec<Field>,
@@ -91,7 +95,7 @@ impl Signature {
         defs: TypeDefs,
     ) -> Result<Self, SignatureError> {
         let parts = Parts { instructions: instructions.into(), inputs, outputs, defs };
-        parser::check(&parts.inputs, &parts.outputs, &parts.defs)?;
+        check::signature(&parts.inputs, &parts.outputs, &parts.defs)?;
         Ok(Self(Arc::new(parts)))
     }
 

@@ -5,75 +5,113 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Constraints, Kind, ObjectField, Type, TypeDefs};
+use crate::signature::check_pattern;
+
+type Read<T = Type> = Result<T, String>;
 
 impl Type {
-    /// Reads a type from a JSON schema; its `$defs` are added to `defs`.
+    /// Reads a type from a JSON schema; its `$defs` are added to `defs`, and the schema itself as
+    /// `Self` where it refers to itself.
+    ///
+    /// What a signature has no word for is widened: `format` (except of dates), `uniqueItems`,
+    /// `multipleOf`, the titles and the descriptions of types. An `enum` wins over what stands
+    /// beside it. A property that may be left out becomes optional, except one with a default that
+    /// is not null: `null` would be none of its values, so it has to be said.
     ///
     /// # Errors
     /// A text that says which part of the schema has no counterpart here.
     pub fn from_json_schema(schema: &Value, defs: &mut TypeDefs) -> Result<Type, String> {
-        if let Some(Value::Object(named)) = schema.get("$defs") {
-            for (name, part) in named {
-                let ty = read(part)?;
-                defs.insert(Arc::from(name.as_str()), ty);
+        for key in ["$defs", "definitions"] {
+            if let Some(Value::Object(named)) = schema.get(key) {
+                for (name, part) in named {
+                    let ty = read(part).map_err(|m| format!("{name}: {m}"))?;
+                    defs.insert(Arc::from(name.as_str()), ty);
+                }
             }
         }
-        read(schema)
+        let ty = read(schema)?;
+        let own = Arc::from(SELF);
+        if ty.refs().contains(&own) || defs.values().any(|t| t.refs().contains(&own)) {
+            defs.insert(own.clone(), ty);
+            return Ok(Kind::Ref(own).into());
+        }
+        Ok(ty)
     }
 }
 
-fn read(schema: &Value) -> Result<Type, String> {
+/// The name of a schema that refers to itself as `#`.
+const SELF: &str = "Self";
+
+fn read(schema: &Value) -> Read {
     let map = match schema {
         Value::Bool(true) => return Ok(Kind::Any.into()),
         Value::Object(map) => map,
-        other => return Err(format!("not a schema: {other}")),
+        other => return Err(format!("not a schema that anything fits: {other}")),
     };
-    let kind = kind_of(map)?;
-    let constraints = constraints_of(map, &kind);
-    Ok(Type { kind, constraints })
-}
-
-fn kind_of(map: &Map<String, Value>) -> Result<Kind, String> {
     if let Some(Value::String(target)) = map.get("$ref") {
-        let name = target.rsplit('/').next().unwrap_or(target);
-        return Ok(Kind::Ref(Arc::from(if name == "#" { "Self" } else { name })));
+        return Ok(Kind::Ref(ref_name(target)).into());
     }
     if let Some(value) = map.get("const") {
-        return Ok(Kind::Enum(vec![value.clone()]));
+        return enum_type(std::slice::from_ref(value));
     }
     if let Some(Value::Array(values)) = map.get("enum") {
-        return Ok(enum_kind(values));
+        return enum_type(values);
     }
     for key in ["anyOf", "oneOf"] {
         if let Some(Value::Array(arms)) = map.get(key) {
-            return union_kind(arms);
+            return union_type(arms);
         }
     }
     if let Some(Value::Array(parts)) = map.get("allOf") {
-        if let [only] = parts.as_slice() {
-            return read(only).map(|t| t.kind);
-        }
-        return Err("`allOf` of several schemas has no counterpart in a signature".into());
+        return match parts.as_slice() {
+            [only] => read(only),
+            _ => Err("`allOf` of several schemas has no counterpart in a signature".into()),
+        };
     }
     match map.get("type") {
-        Some(Value::String(name)) => named_kind(name, map),
-        Some(Value::Array(names)) => {
-            let arms: Vec<Value> = names
-                .iter()
-                .map(|n| {
-                    let mut arm = map.clone();
-                    arm.insert("type".into(), n.clone());
-                    Value::Object(arm)
-                })
-                .collect();
-            union_kind(&arms)
+        Some(Value::String(name)) => {
+            let kind = named_kind(name, map)?;
+            let constraints = constraints_of(map, &kind)?;
+            Ok(Type { kind, constraints })
         }
-        _ if map.contains_key("properties") => object_kind(map),
-        _ => Ok(Kind::Any),
+        Some(Value::Array(names)) => {
+            let arm = |name: &Value| {
+                let mut arm = map.clone();
+                arm.insert("type".into(), name.clone());
+                Value::Object(arm)
+            };
+            union_type(&names.iter().map(arm).collect::<Vec<_>>())
+        }
+        _ if map.contains_key("properties") => object_kind(map).map(Type::from),
+        _ => Ok(Kind::Any.into()),
     }
 }
 
-fn named_kind(name: &str, map: &Map<String, Value>) -> Result<Kind, String> {
+/// The last part of `#/$defs/NAME`, without the escapes of JSON pointers and of URLs.
+fn ref_name(target: &str) -> Arc<str> {
+    let last = target.rsplit('/').next().unwrap_or(target);
+    if last == "#" {
+        return Arc::from(SELF);
+    }
+    let mut bytes = Vec::with_capacity(last.len());
+    let mut rest = last;
+    while let Some(c) = rest.chars().next() {
+        let hex = rest.strip_prefix('%').and_then(|r| r.get(..2));
+        let (byte, len) = match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => (Some(byte), 3),
+            None => (None, c.len_utf8()),
+        };
+        match byte {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        rest = rest.get(len..).unwrap_or("");
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Arc::from(text.replace("~1", "/").replace("~0", "~"))
+}
+
+fn named_kind(name: &str, map: &Map<String, Value>) -> Read<Kind> {
     Ok(match name {
         "string" if map.get("format").and_then(Value::as_str) == Some("date") => Kind::Date,
         "string" => Kind::Str,
@@ -88,49 +126,90 @@ fn named_kind(name: &str, map: &Map<String, Value>) -> Result<Kind, String> {
             _ => Kind::List(Box::new(Kind::Any.into())),
         },
         "object" if map.contains_key("properties") => object_kind(map)?,
-        "object" => match map.get("additionalProperties") {
-            Some(value @ Value::Object(_)) => Kind::Dict(Box::new(read(value)?)),
-            Some(Value::Bool(false)) => Kind::Object(Vec::new()),
-            _ => Kind::Dict(Box::new(Kind::Any.into())),
-        },
-        "null" => Kind::Enum(vec![Value::Null]),
+        "object" => map_kind(map)?,
+        "null" => return Err("a value that is always null says nothing".into()),
         other => return Err(format!("the schema type `{other}` is not known")),
     })
 }
 
-fn enum_kind(values: &[Value]) -> Kind {
-    let some: Vec<Value> = values.iter().filter(|v| !v.is_null()).cloned().collect();
-    if some.len() == values.len() {
-        return Kind::Enum(some);
+fn map_kind(map: &Map<String, Value>) -> Read<Kind> {
+    // Maps with keys that are no texts, such as numbers: the keys are texts in JSON all the same.
+    if let Some(Value::Object(patterns)) = map.get("patternProperties")
+        && let [value] = patterns.values().collect::<Vec<_>>().as_slice()
+    {
+        return Ok(Kind::Dict(Box::new(read(value)?)));
     }
-    Kind::Optional(Box::new(Kind::Enum(some).into()))
+    Ok(match map.get("additionalProperties") {
+        Some(value @ Value::Object(_)) => Kind::Dict(Box::new(read(value)?)),
+        Some(Value::Bool(false)) => Kind::Object(Vec::new()),
+        _ => Kind::Dict(Box::new(Kind::Any.into())),
+    })
 }
 
-fn union_kind(arms: &[Value]) -> Result<Kind, String> {
-    let mut types = arms.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let before = types.len();
-    types.retain(|t| t.kind != Kind::Enum(vec![Value::Null]));
-    let nullable = types.len() < before;
-    let kind = match types.len() {
-        1 => types.remove(0),
-        _ => merge_enums(types),
+fn enum_type(values: &[Value]) -> Read {
+    let mut some: Vec<Value> = Vec::new();
+    for value in values.iter().filter(|v| !v.is_null()) {
+        if value.is_object() || value.is_array() {
+            return Err(format!("an enum can hold texts, numbers and bools, but not {value}"));
+        }
+        if !some.contains(value) {
+            some.push(value.clone());
+        }
+    }
+    if some.is_empty() {
+        return Err("an enum without values".into());
+    }
+    let nullable = values.iter().any(Value::is_null);
+    let ty = Type::from(Kind::Enum(some));
+    Ok(if nullable { ty.optional() } else { ty })
+}
+
+fn union_type(arms: &[Value]) -> Read {
+    let is_null = |arm: &&Value| {
+        arm.get("type").and_then(Value::as_str) == Some("null")
+            || arm.get("const") == Some(&Value::Null)
     };
-    Ok(if nullable { kind.optional().kind } else { kind.kind })
+    let types = arms.iter().filter(|a| !is_null(a)).map(read).collect::<Result<Vec<_>, _>>()?;
+    let nullable = arms.iter().any(|a| is_null(&a));
+    let ty = merge_enums(flat(types)).ok_or("a union without types")?;
+    Ok(if nullable { ty.optional() } else { ty })
 }
 
-/// schemars writes a Rust enum with documented variants as one `const` schema a variant.
-fn merge_enums(types: Vec<Type>) -> Type {
-    if types.iter().all(|t| matches!(t.kind, Kind::Enum(_))) {
-        let values = types.into_iter().flat_map(|t| match t.kind {
-            Kind::Enum(values) => values,
-            _ => Vec::new(),
-        });
-        return Kind::Enum(values.collect()).into();
+/// Unions are flat and have no equal arms.
+fn flat(types: Vec<Type>) -> Vec<Type> {
+    let mut out: Vec<Type> = Vec::new();
+    for ty in types {
+        let parts = match ty.kind {
+            Kind::Union(inner) => inner,
+            _ => vec![ty],
+        };
+        for part in parts {
+            if !out.contains(&part) {
+                out.push(part);
+            }
+        }
     }
-    Kind::Union(types).into()
+    out
 }
 
-fn object_kind(map: &Map<String, Value>) -> Result<Kind, String> {
+/// schemars writes a Rust enum with documented variants as one `const` schema a variant, and one
+/// with other variants as an `enum` beside them.
+fn merge_enums(mut types: Vec<Type>) -> Option<Type> {
+    if types.len() < 2 {
+        return types.pop();
+    }
+    if !types.iter().all(|t| matches!(t.kind, Kind::Enum(_))) {
+        return Some(Kind::Union(types).into());
+    }
+    let mut all: Vec<Value> = Vec::new();
+    for ty in types {
+        let Kind::Enum(values) = ty.kind else { continue };
+        all.extend(values.into_iter().filter(|v| !all.contains(v)).collect::<Vec<_>>());
+    }
+    Some(Kind::Enum(all).into())
+}
+
+fn object_kind(map: &Map<String, Value>) -> Read<Kind> {
     let required: Vec<&str> = match map.get("required") {
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
@@ -139,17 +218,20 @@ fn object_kind(map: &Map<String, Value>) -> Result<Kind, String> {
         return Ok(Kind::Object(Vec::new()));
     };
     let fields = properties.iter().map(|(name, schema)| {
-        let ty = read(schema)?;
-        let ty = if required.contains(&name.as_str()) { ty } else { ty.optional() };
+        let ty = read(schema).map_err(|m| format!("{name}: {m}"))?;
+        let has_default = schema.get("default").is_some_and(|d| !d.is_null());
+        let is_said = required.contains(&name.as_str()) || has_default;
+        let ty = if is_said || ty.kind == Kind::Any { ty } else { ty.optional() };
         let description = schema.get("description").and_then(Value::as_str).unwrap_or("");
         Ok(ObjectField { name: Arc::from(name.as_str()), ty, description: Arc::from(description) })
     });
     Ok(Kind::Object(fields.collect::<Result<_, String>>()?))
 }
 
-fn constraints_of(map: &Map<String, Value>, kind: &Kind) -> Constraints {
+fn constraints_of(map: &Map<String, Value>, kind: &Kind) -> Read<Constraints> {
     let number = |key: &str| map.get(key).and_then(Value::as_number).cloned();
-    let size = |key: &str| map.get(key).and_then(Value::as_u64).map(|n| n as usize);
+    let size =
+        |key: &str| map.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
     let (low, high) = match kind {
         Kind::List(_) => ("minItems", "maxItems"),
         Kind::Dict(_) => ("minProperties", "maxProperties"),
@@ -157,30 +239,20 @@ fn constraints_of(map: &Map<String, Value>, kind: &Kind) -> Constraints {
         _ => ("", ""),
     };
     let is_number = matches!(kind, Kind::Int | Kind::Float);
-    Constraints {
+    let pattern = match map.get("pattern").and_then(Value::as_str) {
+        Some(text) if *kind == Kind::Str => {
+            let whole = super::pattern::whole_text(text);
+            check_pattern(&whole)?;
+            Some(Arc::from(whole))
+        }
+        _ => None,
+    };
+    Ok(Constraints {
         min: number("minimum").filter(|_| is_number),
         max: number("maximum").filter(|_| is_number),
         min_len: size(low),
         max_len: size(high),
-        pattern: map
-            .get("pattern")
-            .and_then(Value::as_str)
-            .filter(|_| *kind == Kind::Str)
-            .map(|p| Arc::from(whole_text_pattern(p).as_str())),
+        pattern,
         one_of: Vec::new(),
-    }
-}
-
-/// JSON schema patterns match anywhere unless anchored; ours match the whole text.
-fn whole_text_pattern(pattern: &str) -> String {
-    let inner = pattern.strip_prefix("^(?:").and_then(|p| p.strip_suffix(")$"));
-    if let Some(inner) = inner {
-        return inner.to_owned();
-    }
-    match (pattern.strip_prefix('^'), pattern.strip_suffix('$')) {
-        (Some(rest), Some(_)) => rest.strip_suffix('$').unwrap_or(rest).to_owned(),
-        (Some(rest), None) => format!("{rest}.*"),
-        (None, Some(rest)) => format!(".*{rest}"),
-        (None, None) => format!(".*(?:{pattern}).*"),
-    }
+    })
 }

@@ -5,6 +5,7 @@
 //! grammars.
 
 mod from_schema;
+mod pattern;
 mod schema;
 mod text;
 
@@ -53,7 +54,7 @@ pub enum Kind {
     Optional(Box<Type>),
     /// One of several types; the first that fits wins.
     Union(Vec<Type>),
-    /// One of these scalars (text, whole number or bool).
+    /// One of these scalars (text, number or bool).
     Enum(Vec<Value>),
     /// A record with named fields.
     Object(Vec<ObjectField>),
@@ -129,6 +130,17 @@ impl Type {
     /// ```
     pub fn enumeration<S: Into<String>>(values: impl IntoIterator<Item = S>) -> Self {
         Kind::Enum(values.into_iter().map(|v| Value::String(v.into())).collect()).into()
+    }
+
+    /// The named types that it refers to, in the order they stand in it.
+    pub fn refs(&self) -> Vec<Arc<str>> {
+        match &self.kind {
+            Kind::Ref(name) => vec![name.clone()],
+            Kind::List(t) | Kind::Dict(t) | Kind::Optional(t) => t.refs(),
+            Kind::Tuple(items) | Kind::Union(items) => items.iter().flat_map(Type::refs).collect(),
+            Kind::Object(fields) => fields.iter().flat_map(|f| f.ty.refs()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether `null` is a value of it.

@@ -5,24 +5,15 @@ use std::fmt::{self, Display, Formatter, Write};
 use serde_json::Value;
 
 use super::{Constraints, Kind, ObjectField, Type};
+use crate::signature::is_identifier;
 
 impl Display for Type {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Union(arms) => {
-                if self.constraints.is_empty() {
-                    separated(f, arms, " | ")
-                } else {
-                    f.write_char('(')?;
-                    separated(f, arms, " | ")?;
-                    f.write_char(')')?;
-                    self.constraints.fmt(f)
-                }
-            }
+            Kind::Union(arms) => separated(f, arms, " | "),
             Kind::Optional(inner) => {
                 write_operand(f, inner)?;
-                f.write_char('?')?;
-                self.constraints.fmt(f)
+                f.write_char('?')
             }
             kind => {
                 write_kind(f, kind)?;
@@ -65,7 +56,7 @@ fn write_kind(f: &mut Formatter<'_>, kind: &Kind) -> fmt::Result {
 /// The operand of `?` and the arms of a union: a union inside needs parentheses.
 fn write_operand(f: &mut Formatter<'_>, ty: &Type) -> fmt::Result {
     match ty.kind {
-        Kind::Union(_) if ty.constraints.is_empty() => write!(f, "({ty})"),
+        Kind::Union(_) => write!(f, "({ty})"),
         _ => write!(f, "{ty}"),
     }
 }
@@ -99,7 +90,10 @@ impl Item for Value {
 
 impl Item for ObjectField {
     fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.ty)?;
+        match is_identifier(&self.name) {
+            true => write!(f, "{}: {}", self.name, self.ty)?,
+            false => write!(f, "{}: {}", Value::from(&*self.name), self.ty)?,
+        }
         if !self.description.is_empty() {
             write!(f, " {}", Value::from(&*self.description))?;
         }

@@ -14,7 +14,7 @@ use super::report::{Report, Side};
 use super::splits::Splits;
 use super::study::{Event, Identity, OnChange, ScoredRow, Source, Split, Study, default_dir};
 use super::{Candidate, Optimizer, Sizes, Task, race};
-use crate::data::{Dataset, hash_examples};
+use crate::data::Dataset;
 use crate::evaluate::paired_test;
 use crate::module::Tuned;
 
@@ -160,14 +160,9 @@ impl<O: Optimizer> Compiler<O> {
     }
 
     async fn run(&self, cx: &Context, program: &Program, train: &Dataset) -> Result<(Candidate, Report)> {
-        let examples = |d: &'_ Option<Dataset>| d.as_ref().map(|d| d.examples.clone());
-        let splits = Splits::new(
-            &train.examples,
-            examples(&self.val).as_deref(),
-            examples(&self.test).as_deref(),
-            self.optimizer.validates(),
-            self.seed,
-        )?;
+        let validates = self.optimizer.validates();
+        let (val, test) = (self.val.as_ref(), self.test.as_ref());
+        let splits = Splits::new(train, val, test, validates, self.seed)?;
         self.check_teacher(program)?;
         let cx = &cx.with_seed(self.seed);
         let teacher_cx = self.teacher_cx.clone().unwrap_or_else(|| cx.clone()).with_seed(self.seed);
@@ -198,10 +193,7 @@ impl<O: Optimizer> Compiler<O> {
     }
 
     fn identity(&self, cx: &Context, teacher: &Context, program: &Program, splits: &Splits) -> Identity {
-        let source = |examples: &[teleprompt_core::Example]| Source {
-            n: examples.len(),
-            hash: hash_examples(examples),
-        };
+        let source = |data: &Dataset| Source { n: data.len(), hash: data.hash() };
         let lm = |cx: &Context| json!({"lm": cx.lm().identity(), "settings": cx.settings()});
         Identity {
             format: 1,

@@ -88,9 +88,10 @@ fn demo((i, value): (usize, &Value)) -> Result<Record, String> {
     Ok(record)
 }
 
-/// `Search Query:` is the prefix that DSPy makes of `search_query`.
+/// `Search Query:` is the prefix that DSPy makes of `search_query`; chain of thought has more text
+/// after the colon.
 fn name_of(prefix: &str) -> String {
-    let prefix = prefix.trim().trim_end_matches(':').trim();
+    let prefix = prefix.split(':').next().unwrap_or("").trim();
     let words: Vec<String> = prefix.split_whitespace().map(str::to_lowercase).collect();
     words.join("_")
 }

@@ -1,25 +1,20 @@
 //! Tokens to signatures and types.
 
+mod constraints;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::check::{self, BASES, MAX_DEPTH};
 use super::lexer::{Spanned, Token, tokens};
 use super::{Field, Signature, SignatureError};
 use crate::names::closest;
-use crate::types::{Constraints, Kind, ObjectField, Type, TypeDefs};
+use crate::types::{Kind, ObjectField, Type, TypeDefs};
 
 type Parsed<T> = Result<T, SignatureError>;
-
-const BASES: &[&str] = &[
-    "str", "int", "float", "bool", "date", "any", "list", "dict", "tuple", "optional", "enum",
-    "literal",
-];
-
-/// Nesting deeper than this is refused rather than risking the stack.
-const MAX_DEPTH: usize = 64;
 
 pub(super) fn signature(text: &str) -> Parsed<Signature> {
     let run = || {
@@ -39,69 +34,6 @@ pub(super) fn lone_type(text: &str) -> Parsed<Type> {
         Ok(ty)
     };
     run().map_err(|e: SignatureError| e.of(text))
-}
-
-/// What holds for every signature, however it was made.
-pub(super) fn check(inputs: &[Field], outputs: &[Field], defs: &TypeDefs) -> Parsed<()> {
-    if outputs.is_empty() {
-        return Err(SignatureError::plain("a signature needs at least one output"));
-    }
-    let mut seen = HashSet::new();
-    for field in inputs.iter().chain(outputs) {
-        if !is_identifier(&field.name) {
-            let message = format!("`{}` is no field name: use letters, digits and `_`", field.name);
-            return Err(SignatureError::plain(message));
-        }
-        if !seen.insert(&*field.name) {
-            return Err(SignatureError::plain(format!(
-                "the field `{}` is there twice",
-                field.name
-            )));
-        }
-    }
-    let types = inputs.iter().chain(outputs).map(|f| &f.ty).chain(defs.values());
-    for name in types.flat_map(refs) {
-        if !defs.contains_key(&name) {
-            return Err(SignatureError::plain(format!("the type `{name}` is not defined")));
-        }
-    }
-    for (name, ty) in defs {
-        if reaches(ty, name, defs, &mut HashSet::new()) {
-            let message = format!("the type `{name}` is defined only by itself");
-            return Err(SignatureError::plain(message));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a definition leads back to `name` without any structure between.
-fn reaches(ty: &Type, name: &Arc<str>, defs: &TypeDefs, seen: &mut HashSet<Arc<str>>) -> bool {
-    match &ty.kind {
-        Kind::Ref(target) if target == name => true,
-        Kind::Ref(target) => {
-            seen.insert(target.clone())
-                && defs.get(target).is_some_and(|t| reaches(t, name, defs, seen))
-        }
-        Kind::Optional(inner) => reaches(inner, name, defs, seen),
-        Kind::Union(arms) => arms.iter().any(|t| reaches(t, name, defs, seen)),
-        _ => false,
-    }
-}
-
-fn refs(ty: &Type) -> Vec<Arc<str>> {
-    match &ty.kind {
-        Kind::Ref(name) => vec![name.clone()],
-        Kind::List(t) | Kind::Dict(t) | Kind::Optional(t) => refs(t),
-        Kind::Tuple(items) | Kind::Union(items) => items.iter().flat_map(refs).collect(),
-        Kind::Object(fields) => fields.iter().flat_map(|f| refs(&f.ty)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn is_identifier(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 struct Parser {
@@ -219,8 +151,9 @@ impl Parser {
                 self.at -= 1;
                 return Err(self.expected("the name of a type"));
             };
-            if BASES.contains(&name.as_str()) {
-                return Err(SignatureError::new(format!("`{name}` is a type already"), span));
+            if check::is_reserved(&name) {
+                let error = SignatureError::new(format!("`{name}` is a word of its own"), span);
+                return Err(error.help("give the type another name, such as `Node`"));
             }
             self.need('=')?;
             let ty = self.ty()?;
@@ -276,7 +209,15 @@ impl Parser {
             } else if *self.peek() == Token::Punct('(') {
                 let constraints = self.constraints()?;
                 let end = self.tokens.get(self.at.saturating_sub(1)).map_or(start, |t| t.1.end);
-                ty = constrain(ty, constraints).map_err(|m| SignatureError::new(m, start..end))?;
+                if !ty.constraints.is_empty() {
+                    let message = format!(
+                        "`{ty}` has constraints already: put all in one pair of parentheses"
+                    );
+                    return Err(SignatureError::new(message, start..end));
+                }
+                check::constraints(&ty.kind, &constraints)
+                    .map_err(|m| SignatureError::new(m, start..end))?;
+                ty.constraints = constraints;
             } else {
                 return Ok(ty);
             }
@@ -371,15 +312,15 @@ impl Parser {
         while !self.eat('}') {
             let span = self.span();
             let name = match self.advance() {
-                Token::Word(name) | Token::Text(name) => name,
+                Token::Word(name) => name,
+                Token::Text(name) if !name.is_empty() => name,
                 _ => {
                     self.at -= 1;
                     return Err(self.expected("a field name or `}`"));
                 }
             };
-            if fields.iter().any(|f| *f.name == *name) || !is_identifier(&name) {
-                let message = format!("`{name}` is there twice or is no field name");
-                return Err(SignatureError::new(message, span));
+            if fields.iter().any(|f| *f.name == *name) {
+                return Err(SignatureError::new(format!("`{name}` is there twice"), span));
             }
             let optional = self.eat('?');
             let ty = if self.eat(':') { self.ty()? } else { Type::str() };
@@ -420,102 +361,6 @@ impl Parser {
             }
         }
     }
-
-    fn constraints(&mut self) -> Parsed<Constraints> {
-        self.need('(')?;
-        let mut all = Constraints::default();
-        loop {
-            match self.peek().clone() {
-                Token::Number(_) | Token::Range => {
-                    (all.min, all.max) = self.range()?;
-                }
-                Token::Word(w) if w == "len" => {
-                    self.at += 1;
-                    (all.min_len, all.max_len) = self.len_range()?;
-                }
-                Token::Word(w) if w == "pattern" => {
-                    self.at += 1;
-                    all.pattern = Some(self.pattern()?);
-                }
-                Token::Word(w) if w == "in" => {
-                    self.at += 1;
-                    all.one_of = self.values("list")?;
-                }
-                _ => {
-                    let help =
-                        "for example `int(0..10)`, `str(len 1..40)`, `str(pattern \"[a-z]+\")`";
-                    let what = "a range, `len`, `pattern` or `in`";
-                    return Err(self.expected(what).help(help));
-                }
-            }
-            if !self.eat(',') {
-                self.need(')')?;
-                return Ok(all);
-            }
-        }
-    }
-
-    fn pattern(&mut self) -> Parsed<Arc<str>> {
-        let span = self.span();
-        let pattern = self.text().ok_or_else(|| self.expected("a pattern in quotes"))?;
-        match regex::Regex::new(&pattern) {
-            Ok(_) => Ok(pattern),
-            Err(e) => {
-                let reason = e.to_string();
-                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ");
-                Err(SignatureError::new(format!("this pattern is wrong: {reason}"), span))
-            }
-        }
-    }
-
-    fn len_range(&mut self) -> Parsed<(Option<usize>, Option<usize>)> {
-        let span = self.span();
-        let (low, high) = self.range()?;
-        let size = |n: Option<serde_json::Number>| match n {
-            None => Ok(None),
-            Some(n) => match n.as_u64() {
-                Some(n) => Ok(Some(n as usize)),
-                None => {
-                    Err(SignatureError::new("a length is a whole number, 0 or more", span.clone()))
-                }
-            },
-        };
-        Ok((size(low)?, size(high)?))
-    }
-
-    fn range(&mut self) -> Parsed<(Option<serde_json::Number>, Option<serde_json::Number>)> {
-        let span = self.span();
-        let low = self.number();
-        if *self.peek() != Token::Range {
-            return match low {
-                Some(n) => Ok((Some(n.clone()), Some(n))),
-                None => Err(self.expected("a range such as `0..10`")),
-            };
-        }
-        self.at += 1;
-        let high = self.number();
-        if low.is_none() && high.is_none() {
-            return Err(self.expected("a number"));
-        }
-        let as_f64 =
-            |n: &Option<serde_json::Number>| n.as_ref().and_then(serde_json::Number::as_f64);
-        if let (Some(a), Some(b)) = (as_f64(&low), as_f64(&high))
-            && a > b
-        {
-            return Err(SignatureError::new(format!("the range {a}..{b} is empty"), span));
-        }
-        Ok((low, high))
-    }
-
-    fn number(&mut self) -> Option<serde_json::Number> {
-        match self.peek().clone() {
-            Token::Number(n) => {
-                self.at += 1;
-                Some(n)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Unions are flat and have no equal arms.
@@ -536,27 +381,4 @@ fn union(arms: Vec<Type>) -> Type {
         1 => flat.remove(0),
         _ => Kind::Union(flat).into(),
     }
-}
-
-fn constrain(ty: Type, new: Constraints) -> Result<Type, String> {
-    if !ty.constraints.is_empty() {
-        return Err(format!("`{ty}` has constraints already: put all in one pair of parentheses"));
-    }
-    let number = matches!(ty.kind, Kind::Int | Kind::Float);
-    let sized = matches!(ty.kind, Kind::Str | Kind::List(_) | Kind::Dict(_));
-    let scalar = number || ty.kind == Kind::Str;
-    let wrong = |what: &str, on: &str| Err(format!("`{ty}` takes no {what}: only {on} do"));
-    if (new.min.is_some() || new.max.is_some()) && !number {
-        return wrong("range", "int and float");
-    }
-    if (new.min_len.is_some() || new.max_len.is_some()) && !sized {
-        return wrong("length", "str, list and dict");
-    }
-    if new.pattern.is_some() && ty.kind != Kind::Str {
-        return wrong("pattern", "str");
-    }
-    if !new.one_of.is_empty() && !scalar {
-        return wrong("`in`", "str, int and float");
-    }
-    Ok(Type { kind: ty.kind, constraints: new })
 }

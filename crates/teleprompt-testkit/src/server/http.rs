@@ -1,0 +1,128 @@
+//! Reading requests and writing responses, HTTP/1.1 with keep-alive.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Request;
+use super::response::{Part, Response};
+
+/// The next request on the connection; `None` when the client is gone or speaks something else.
+/// `buffer` keeps what was read beyond it.
+pub(super) async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
+    let head_end = loop {
+        if let Some(at) = find(buffer, b"\r\n\r\n") {
+            break at;
+        }
+        fill(stream, buffer).await?;
+    };
+    let head: Vec<u8> = buffer.drain(..head_end + 4).collect();
+    let mut request = parse_head(std::str::from_utf8(&head).ok()?)?;
+    let length: usize = request.header("content-length").map_or(Some(0), |v| v.parse().ok())?;
+    while buffer.len() < length {
+        fill(stream, buffer).await?;
+    }
+    request.body = buffer.drain(..length).collect();
+    Some(request)
+}
+
+async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+    let read = stream.read_buf(buffer).await.ok()?;
+    (read > 0).then_some(())
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+fn parse_head(head: &str) -> Option<Request> {
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next()?.split(' ');
+    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    Some(Request { method, path, headers, body: Vec::new() })
+}
+
+/// Writes the response; `Ok(true)` if the connection can take another request. An error means that
+/// the client left before the end.
+pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -> io::Result<bool> {
+    let leading = response.parts.iter().take_while(|p| matches!(p, Part::Wait(_))).count();
+    let (before, body) = response.parts.split_at(leading);
+    for part in before {
+        if let Part::Wait(time) = part {
+            wait(stream, *time).await?;
+        }
+    }
+    let length = whole_length(body);
+    if body.first() != Some(&Part::Reset) {
+        stream.write_all(head(&response, length).as_bytes()).await?;
+    }
+    for part in body {
+        match part {
+            Part::Bytes(bytes) if length.is_some() => stream.write_all(bytes).await?,
+            Part::Bytes(bytes) if bytes.is_empty() => {}
+            Part::Bytes(bytes) => write_chunk(stream, bytes).await?,
+            Part::Wait(time) => wait(stream, *time).await?,
+            Part::Close => return Ok(false),
+            Part::Reset => {
+                stream.set_zero_linger()?;
+                return Ok(false);
+            }
+        }
+    }
+    if length.is_none() {
+        stream.write_all(b"0\r\n\r\n").await?;
+    }
+    Ok(true)
+}
+
+/// The length of a body that comes in one go; `None` asks for chunked encoding.
+fn whole_length(parts: &[Part]) -> Option<usize> {
+    match parts {
+        [] => Some(0),
+        [Part::Bytes(bytes)] => Some(bytes.len()),
+        _ => None,
+    }
+}
+
+fn head(response: &Response, length: Option<usize>) -> String {
+    let mut head = format!("HTTP/1.1 {} -\r\n", response.status);
+    for (name, value) in &response.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    match length {
+        // A script may lie about the length, to cut a body short.
+        _ if response.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length")) => {}
+        Some(length) => head.push_str(&format!("content-length: {length}\r\n")),
+        None => head.push_str("transfer-encoding: chunked\r\n"),
+    }
+    head.push_str("\r\n");
+    head
+}
+
+async fn write_chunk(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;
+    stream.write_all(bytes).await?;
+    stream.write_all(b"\r\n").await
+}
+
+/// Waits, but notices when the client closes the connection.
+async fn wait(stream: &mut TcpStream, time: Duration) -> io::Result<()> {
+    let mut byte = [0_u8; 1];
+    tokio::select! {
+        () = tokio::time::sleep(time) => Ok(()),
+        read = stream.peek(&mut byte) => match read {
+            // More bytes are the next request, sent ahead: not our case.
+            Ok(n) if n > 0 => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            _ => Err(io::ErrorKind::ConnectionAborted.into()),
+        },
+    }
+}

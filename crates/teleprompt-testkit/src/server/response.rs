@@ -1,0 +1,77 @@
+//! What the server answers, faults included.
+
+use std::time::Duration;
+
+use super::Request;
+
+/// A piece of a response body, or something that happens instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes, sent as one chunk.
+    Bytes(Vec<u8>),
+    /// Nothing for this long; before the first bytes the head waits too.
+    Wait(Duration),
+    /// The connection is closed properly, before the body is whole.
+    Close,
+    /// The connection is reset; as the first part, before the head.
+    Reset,
+}
+
+/// A response. A body of several parts is sent with chunked encoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers; `content-length` or `transfer-encoding` is added.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub parts: Vec<Part>,
+}
+
+impl Response {
+    /// A plain-text response.
+    pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), parts: vec![Part::Bytes(body.into())] }
+    }
+
+    /// A JSON response.
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::status(status, body.to_string()).with_header("content-type", "application/json")
+    }
+
+    /// A response of status 200 whose body is these parts.
+    pub fn parts(parts: impl IntoIterator<Item = Part>) -> Self {
+        Self { status: 200, headers: Vec::new(), parts: parts.into_iter().collect() }
+    }
+
+    /// A response whose head does not come before this time is over.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.parts.insert(0, Part::Wait(wait));
+        self
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The file, or the part of it that the request's `Range: bytes=FROM-[TO]` names: status 206
+    /// with `Content-Range`, 416 if the file ends before it.
+    pub fn file(request: &Request, content: &[u8]) -> Self {
+        let total = content.len();
+        let Some(range) = request.header("range").and_then(|r| r.strip_prefix("bytes=")) else {
+            return Self::status(200, content).with_header("accept-ranges", "bytes");
+        };
+        let (from, to) = range.split_once('-').unwrap_or((range, ""));
+        let from: usize = from.parse().unwrap_or(0);
+        let to = to.parse().unwrap_or(usize::MAX).min(total.saturating_sub(1));
+        match content.get(from..=to).filter(|part| !part.is_empty()) {
+            Some(part) => Self::status(206, part)
+                .with_header("content-range", &format!("bytes {from}-{to}/{total}")),
+            None => Self::status(416, "").with_header("content-range", &format!("bytes */{total}")),
+        }
+    }
+}

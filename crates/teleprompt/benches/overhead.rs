@@ -1,0 +1,120 @@
+//! Our own cost per call, without an LM: rendering, parsing, trace, usage, evaluation, cache.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use teleprompt::adapter::ChatAdapter;
+use teleprompt::data::Dataset;
+use teleprompt::evaluate::{Evaluate, metric};
+use teleprompt::lm::cache::{CacheConfig, Cached};
+use teleprompt::prelude::*;
+use teleprompt::{LmError, LmRequest, LmResponse, Message, TraceRecorder, Usage};
+use tokio::runtime::Runtime;
+
+const REPLY: &str = "[[ ## reasoning ## ]]\nParis has been the capital since 987.\n\n\
+    [[ ## answer ## ]]\nParis";
+
+/// Answers at once.
+struct Instant;
+
+impl Lm for Instant {
+    async fn generate(&self, _: &LmRequest) -> Result<LmResponse, LmError> {
+        let mut response = LmResponse::text(REPLY);
+        response.usage = Usage { calls: 1, prompt_tokens: 50, completion_tokens: 9, ..Usage::default() };
+        Ok(response)
+    }
+    fn name(&self) -> &str {
+        "instant"
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn context() -> Context {
+    Context::new(LmHandle::new(Instant), Arc::new(ChatAdapter))
+}
+
+fn question() -> Record {
+    record! { question: "What is the capital of France?" }
+}
+
+fn with_demos(n: usize) -> Predict {
+    let demo = |i: usize| {
+        record! { question: format!("Question {i}?"), reasoning: "Because it is so.", answer: "Yes" }
+    };
+    Predict::of("question -> reasoning, answer").unwrap().with_demos((0..n).map(demo))
+}
+
+/// Three fields; the trace is on.
+fn predict(c: &mut Criterion) {
+    let mut group = c.benchmark_group("predict");
+    let runtime = runtime();
+    for demos in [0, 4, 16, 64] {
+        let program = with_demos(demos);
+        let cx = context().with_trace(TraceRecorder::new());
+        group.bench_with_input(BenchmarkId::new("demos", demos), &demos, |b, _| {
+            b.iter(|| {
+                // A recorder of its own for each run, as an optimizer has it.
+                let cx = cx.with_trace(TraceRecorder::new());
+                runtime.block_on(program.call(&cx, question())).unwrap()
+            });
+        });
+    }
+    for length in [100, 10_000] {
+        let program = with_demos(0);
+        let cx = context().with_trace(TraceRecorder::new());
+        let input = record! { question: "x".repeat(length) };
+        group.bench_with_input(BenchmarkId::new("input_bytes", length), &length, |b, _| {
+            b.iter(|| runtime.block_on(program.call(&cx.with_trace(TraceRecorder::new()), input.clone())));
+        });
+    }
+    group.finish();
+}
+
+/// What an evaluation costs over the calls themselves: compare the two, 1,000 examples each.
+fn evaluation(c: &mut Criterion) {
+    let mut group = c.benchmark_group("evaluate_1000");
+    let runtime = runtime();
+    let examples: Vec<Example> = (0..1000)
+        .map(|i| Example::new(record! { question: format!("Question {i}?"), answer: "Paris" }, ["question"]))
+        .collect();
+    let data = Dataset::new("bench", examples);
+    let program = Program::new(with_demos(0));
+    let cx = context();
+    group.bench_function("calls_alone", |b| {
+        b.iter(|| {
+            for example in data.iter() {
+                black_box(runtime.block_on(program.call(&cx, example.inputs())).unwrap());
+            }
+        });
+    });
+    group.bench_function("evaluated", |b| {
+        let evaluate = Evaluate::new(&data).metric(metric::exact_match("answer")).concurrency(1);
+        b.iter(|| runtime.block_on(evaluate.run(&cx, &program)).unwrap());
+    });
+    group.finish();
+}
+
+fn cache(c: &mut Criterion) {
+    let mut group = c.benchmark_group("cache_4kB");
+    let runtime = runtime();
+    let request = LmRequest::new(vec![Message::system("s".repeat(1000)), Message::user("u".repeat(3000))]);
+    let memory = Cached::new(Instant, CacheConfig::memory());
+    runtime.block_on(memory.generate(&request)).unwrap();
+    group.bench_function("memory_hit", |b| {
+        b.iter(|| runtime.block_on(memory.generate(black_box(&request))).unwrap());
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Cached::new(Instant, CacheConfig::disk(dir.path()).without_memory());
+    runtime.block_on(disk.generate(&request)).unwrap();
+    group.bench_function("disk_hit", |b| {
+        b.iter(|| runtime.block_on(disk.generate(black_box(&request))).unwrap());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, predict, evaluation, cache);
+criterion_main!(benches);

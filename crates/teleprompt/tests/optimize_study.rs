@@ -1,0 +1,252 @@
+//! Compiles as studies: gains, resume after a kill, budgets, changed data, forks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use teleprompt::adapter::ChatAdapter;
+use teleprompt::data::Dataset;
+use teleprompt::optimize::study::OnChange;
+use teleprompt::optimize::teleprompter::{
+    BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot,
+};
+use teleprompt::optimize::{Compiled, Compiler, Optimizer};
+use teleprompt::prelude::*;
+use teleprompt::{
+    Cancel, Limits, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, Role, Usage,
+};
+
+/// Knows the label of the last message when enough demonstrations are shown; else always says "a".
+/// Every paid call is counted.
+struct Learner {
+    paid: Arc<AtomicU64>,
+    /// The call with this number fails for good.
+    dies_at: u64,
+}
+
+impl Lm for Learner {
+    async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
+        let call = self.paid.fetch_add(1, Ordering::SeqCst) + 1;
+        if call >= self.dies_at {
+            return Err(LmError::new(LmErrorKind::Auth, "learner", "the key was taken away"));
+        }
+        let demos = request.messages.iter().filter(|m| m.role == Role::Assistant).count();
+        let text = request.messages.last().map_or("", |m| &m.content);
+        let knows = demos >= 4 && !text.contains("hard");
+        let label = if knows && text.contains("beta") { "b" } else { "a" };
+        let mut response = LmResponse::text(format!("[[ ## label ## ]]\n{label}"));
+        response.usage = Usage { calls: 1, prompt_tokens: 10, completion_tokens: 2, ..Usage::default() };
+        Ok(response)
+    }
+    fn name(&self) -> &str {
+        "learner"
+    }
+}
+
+fn data(n: usize) -> Dataset {
+    let words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"];
+    let example = |i: usize| {
+        let beta = i % 2 == 1;
+        let kind = if beta { "beta" } else { "alpha" };
+        let text = format!("{} {kind} {} number {i} {}", words[i % 10], words[(i / 10) % 10], i * 7919);
+        let label = if beta { "b" } else { "a" };
+        Example::new(record! { text: text, label: label }, ["text"])
+    };
+    Dataset::new("made up", (0..n).map(example).collect::<Vec<_>>())
+}
+
+fn program() -> Predict {
+    Predict::of(r#"text -> label: enum["a", "b"]"#).unwrap()
+}
+
+fn context(dies_at: u64) -> (Context, Arc<AtomicU64>) {
+    let paid = Arc::new(AtomicU64::new(0));
+    let lm = LmHandle::new(Learner { paid: paid.clone(), dies_at });
+    (Context::new(lm, Arc::new(ChatAdapter)), paid)
+}
+
+fn exact(example: &Example, prediction: &Prediction) -> bool {
+    example["label"] == prediction["label"]
+}
+
+fn search() -> BootstrapFewShotWithRandomSearch {
+    BootstrapFewShotWithRandomSearch {
+        max_labeled_demos: 6,
+        num_candidate_programs: 2,
+        ..BootstrapFewShotWithRandomSearch::default()
+    }
+}
+
+fn compiler<O: Optimizer>(optimizer: O, dir: &tempfile::TempDir) -> Compiler<O> {
+    optimizer.compiler(exact).studies_in(dir.path()).study("trial").concurrency(3)
+}
+
+async fn compile<O: Optimizer>(optimizer: O, dir: &tempfile::TempDir) -> Compiled<Predict> {
+    let (cx, _) = context(u64::MAX);
+    compiler(optimizer, dir).compile(&cx, &program(), &data(80)).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_optimizer_gains_on_examples_it_never_saw() {
+    for n in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let compiled = match n {
+            0 => compile(LabeledFewShot { k: 6 }, &dir).await,
+            1 => compile(BootstrapFewShot::default(), &dir).await,
+            _ => compile(search(), &dir).await,
+        };
+        let report = &compiled.report;
+        assert_eq!((report.baseline.score, report.winner.score), (0.5, 1.0), "{report}");
+        assert!(report.p_value < 0.01, "{report}");
+        assert_eq!(report.split, "held-back");
+        assert_eq!(report.baseline.n, 20);
+    }
+}
+
+#[tokio::test]
+async fn the_compiled_program_answers_with_what_was_found_and_the_original_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let plain = program();
+    let compiled =
+        compiler(search(), &dir).compile(&cx, &plain, &data(80)).await.unwrap();
+    let input = record! { text: "some beta thing" };
+    let answer = compiled.program.call(&cx, input.clone()).await.unwrap();
+    assert_eq!(answer["label"], "b");
+    assert_eq!(plain.call(&cx, input).await.unwrap()["label"], "a");
+}
+
+#[tokio::test]
+async fn a_killed_study_goes_on_and_pays_nothing_twice() {
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, paid) = context(u64::MAX);
+        let done = compiler(search(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
+        (paid.load(Ordering::SeqCst), done.report.winner.clone(), done.program.state().clone())
+    };
+    for dies_at in [1, 2, 19, 23, 60, 75, whole.0] {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, paid) = context(dies_at);
+        let failed = compiler(search(), &dir).compile(&cx, &program(), &data(80)).await;
+        assert!(matches!(failed.err(), Some(Error::Lm(_))), "dies at {dies_at}");
+        // Calls in flight when it died may have been answered and not journaled.
+        let lost = paid.load(Ordering::SeqCst) - (dies_at - 1);
+        let (cx, again) = context(u64::MAX);
+        let done = compiler(search(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
+        assert_eq!(done.report.winner, whole.1);
+        assert_eq!(done.program.state(), &whole.2);
+        let both = dies_at - 1 + again.load(Ordering::SeqCst);
+        assert!(both <= whole.0 + 3, "{both} calls instead of {}; {lost} failed", whole.0);
+        assert!(done.report.calls <= whole.0);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_cut_at_any_byte_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = compile(search(), &dir).await;
+    let journal = dir.path().join("trial").join("journal.jsonl");
+    let bytes = std::fs::read(&journal).unwrap();
+    for cut in (1..bytes.len()).step_by(bytes.len() / 23) {
+        std::fs::write(&journal, &bytes[..cut]).unwrap();
+        let again = compile(search(), &dir).await;
+        assert_eq!(again.report.winner, done.report.winner, "cut at {cut}");
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let all = text.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok());
+        assert!(all, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_finished_study_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = compile(search(), &dir).await;
+    let (cx, paid) = context(u64::MAX);
+    let again = compiler(search(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
+    assert_eq!(paid.load(Ordering::SeqCst), 0);
+    assert_eq!(again.report.winner, first.report.winner);
+    assert_eq!(again.report.calls, first.report.calls);
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_study_and_another_seed_another() {
+    let journal = |seed: u64| async move {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, _) = context(u64::MAX);
+        let compiler = compiler(search(), &dir).seed(seed).concurrency(1);
+        compiler.compile(&cx, &program(), &data(80)).await.unwrap();
+        let text = std::fs::read_to_string(dir.path().join("trial/journal.jsonl")).unwrap();
+        // The last line holds seconds.
+        text.lines().filter(|l| !l.contains("\"finished\"")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(journal(1).await, journal(1).await);
+    assert_ne!(journal(1).await, journal(2).await);
+}
+
+#[tokio::test]
+async fn changed_data_is_refused_with_the_difference_and_a_fork_keeps_what_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    compile(LabeledFewShot { k: 6 }, &dir).await;
+    let (cx, paid) = context(u64::MAX);
+    let changed = compiler(LabeledFewShot { k: 6 }, &dir).compile(&cx, &program(), &data(82)).await;
+    let message = changed.err().unwrap().to_string();
+    assert!(message.contains("train data: other examples (was 60 examples, now 62)"), "{message}");
+    assert!(message.contains("--fork"), "{message}");
+    assert_eq!(paid.load(Ordering::SeqCst), 0);
+    let fork = compiler(LabeledFewShot { k: 4 }, &dir).on_change(OnChange::Fork);
+    let done = fork.compile(&cx, &program(), &data(80)).await.unwrap();
+    assert_eq!(done.report.study, "trial-2");
+    // The program as written was evaluated on the same test examples before.
+    assert_eq!(paid.load(Ordering::SeqCst), 20);
+}
+
+#[tokio::test]
+async fn a_budget_is_never_overspent_and_still_gives_a_result() {
+    for limit in [45, 60, 90] {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, paid) = context(u64::MAX);
+        let limits = Limits { calls: Some(limit), ..Limits::default() };
+        let compiler = compiler(search(), &dir).limits(limits);
+        let done = compiler.compile(&cx, &program(), &data(80)).await.unwrap();
+        assert!(paid.load(Ordering::SeqCst) <= limit, "{} of {limit}", paid.load(Ordering::SeqCst));
+        assert!(done.report.stopped.is_some());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let limits = Limits { calls: Some(5), ..Limits::default() };
+    let failed = compiler(search(), &dir).limits(limits).compile(&cx, &program(), &data(80)).await;
+    assert!(matches!(failed.err(), Some(Error::Budget { .. })));
+}
+
+#[tokio::test]
+async fn cancelling_keeps_the_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let cancelled = cx.with_cancel(cancel);
+    let failed = compiler(search(), &dir).compile(&cancelled, &program(), &data(80)).await;
+    assert!(matches!(failed.err(), Some(Error::Cancelled)));
+    compiler(search(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_study_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    compile(LabeledFewShot::default(), &dir).await;
+    let path = dir.path().join("trial/journal.jsonl");
+    let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.lock().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let failed = compiler(LabeledFewShot::default(), &dir).compile(&cx, &program(), &data(80)).await;
+    let message = failed.err().unwrap().to_string();
+    assert!(message.contains("another process"), "{message}");
+}
+
+#[tokio::test]
+async fn too_little_data_is_a_clear_error() {
+    let (cx, _) = context(u64::MAX);
+    let dir = tempfile::tempdir().unwrap();
+    let failed = compiler(search(), &dir).compile(&cx, &program(), &data(6)).await;
+    let message = failed.err().unwrap().to_string();
+    assert!(message.contains("6 examples are too few"), "{message}");
+}
