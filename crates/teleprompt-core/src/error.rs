@@ -91,6 +91,13 @@ pub enum Error {
     Other(String),
 }
 
+/// So that what takes a signature as text or as value can use one error type.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Error {
     /// An [`Error::Input`] without a path yet.
     pub fn input(message: impl Into<String>) -> Self {
