@@ -4,7 +4,7 @@ use teleprompt_core::names::suggestion;
 use teleprompt_core::{Error, Record, Result, Signature};
 
 /// Every input is there or may be missing, and nothing else is.
-pub(super) fn check(path: &str, signature: &Signature, inputs: &Record) -> Result<()> {
+pub(crate) fn check(path: &str, signature: &Signature, inputs: &Record) -> Result<()> {
     let wrong = |message: String| Err(Error::Input { path: path.to_owned(), message });
     let names = || signature.inputs().iter().map(|f| &*f.name);
     for field in signature.inputs() {

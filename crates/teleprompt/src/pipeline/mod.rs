@@ -94,7 +94,7 @@ use run::Run;
 ///     signature = "question, query -> answer: int"
 ///     module = "cot"
 /// "#)?;
-/// assert_eq!(pipeline.interface().unwrap().to_string(), "question: str -> answer: int");
+/// assert_eq!(pipeline.interface().unwrap().to_string(), "question -> answer: int");
 /// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone)]

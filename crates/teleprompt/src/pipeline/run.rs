@@ -187,7 +187,7 @@ impl<'p> Run<'p> {
     /// The pipeline's outputs; those of skipped steps are left out.
     pub fn finish(self, outputs: &[Output]) -> Prediction {
         let value = |output: &Output| self.values.get(&output.key).map(|value| (**value).clone());
-        let fields =
+        let fields: Record =
             outputs.iter().filter_map(|output| Some((output.name.clone(), value(output)?))).collect();
         let prediction = Prediction::new(fields);
         let Some((step, completions)) = self.last else {

@@ -34,7 +34,7 @@ impl Expr {
                 Ok(false)
             }
             Expr::Compare(comparison) => compare(comparison, look),
-            Expr::Literal(..) | Expr::Name(..) => Ok(is_true(&self.value(look)?)),
+            Expr::Literal(..) | Expr::Name(..) => Ok(is_true(self.value(look)?.as_ref())),
         }
     }
 
