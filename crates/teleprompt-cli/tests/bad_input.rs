@@ -78,7 +78,9 @@ fn compile_flags() {
 #[test]
 fn an_lm_that_is_not_there_or_refuses() {
     let world = World::new(|request| match request.header("x-none") {
-        _ if request.json()["model"] == "gone" => Response::api_error(404, "model_not_found", "no such model"),
+        _ if request.json()["model"] == "gone" => {
+            Response::api_error(404, "model_not_found", "no such model")
+        }
         _ => Response::api_error(401, "invalid_api_key", "wrong key"),
     });
     let run = |lm: &str| world.run(&["run", "q -> a", "q=?", "--lm", lm]);
@@ -117,10 +119,26 @@ fn ctrl_c_keeps_the_study_and_the_same_command_goes_on() {
     let world = World::new(|request| {
         let text = request.json()["messages"].to_string();
         let label = if text.contains("beta") { "b" } else { "a" };
-        Response::chat(&format!("[[ ## label ## ]]\n{label}")).after(std::time::Duration::from_millis(40))
+        Response::chat(&format!("[[ ## label ## ]]\n{label}"))
+            .after(std::time::Duration::from_millis(40))
     });
     let data = world.train();
-    let args = ["compile", SIGNATURE, "--train", &data, "--metric", "exact_match", "--optimizer", "random_search", "--concurrency", "1", "--study", "mine", "--set", "num_candidate_programs=1"];
+    let args = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "random_search",
+        "--concurrency",
+        "1",
+        "--study",
+        "mine",
+        "--set",
+        "num_candidate_programs=1",
+    ];
     let child = world.spawn(&args);
     while world.server.hits() < 12 {
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -128,21 +146,36 @@ fn ctrl_c_keeps_the_study_and_the_same_command_goes_on() {
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     common::Done::from(child.wait_with_output().unwrap()).fails(1, &["run the same command again"]);
-    let journal = std::fs::read_to_string(world.path(".teleprompt/studies/mine/journal.jsonl")).unwrap();
+    let journal =
+        std::fs::read_to_string(world.path(".teleprompt/studies/mine/journal.jsonl")).unwrap();
     let rows = journal.lines().filter(|l| l.contains("\"scored\"")).count();
     assert!(rows >= 10, "{journal}");
     let before = world.server.hits();
     world.run(&["cache", "clear"]).ok();
     let json = world.run(&[&args[..], &["--json"]].concat()).json();
     let again = world.server.hits() - before;
-    assert!(again as u64 + rows as u64 <= json["calls"].as_u64().unwrap() + 1, "{again} {rows} {json}");
+    assert!(
+        again as u64 + rows as u64 <= json["calls"].as_u64().unwrap() + 1,
+        "{again} {rows} {json}"
+    );
 }
 
 #[test]
 fn a_study_over_changed_data_is_refused() {
     let world = World::learner();
     let data = world.train();
-    let args = ["compile", SIGNATURE, "--train", &data, "--metric", "exact_match", "--optimizer", "labeled", "--study", "mine"];
+    let args = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "labeled",
+        "--study",
+        "mine",
+    ];
     world.run(&args).ok();
     world.write("train.jsonl", &common::rows(64));
     world.run(&args).fails(1, &["train data", "was", "now", "--fork"]);
@@ -160,7 +193,19 @@ fn a_full_disk() {
     let args = ["eval", SIGNATURE, &data, "--metric", "exact_match", "--out", "rows.csv"];
     world.run(&args).fails(1, &["rows.csv", "disk space"]);
     std::fs::create_dir_all(world.path(".teleprompt/studies/full")).unwrap();
-    std::os::unix::fs::symlink("/dev/full", world.path(".teleprompt/studies/full/journal.jsonl")).unwrap();
-    let compile = ["compile", SIGNATURE, "--train", &data, "--metric", "exact_match", "--optimizer", "labeled", "--study", "full"];
+    std::os::unix::fs::symlink("/dev/full", world.path(".teleprompt/studies/full/journal.jsonl"))
+        .unwrap();
+    let compile = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "labeled",
+        "--study",
+        "full",
+    ];
     world.run(&compile).fails(1, &["journal.jsonl", "disk space"]);
 }

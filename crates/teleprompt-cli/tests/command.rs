@@ -24,10 +24,10 @@ fn signature_prints_the_canonical_text_and_fields() {
 #[test]
 fn signature_shows_a_mistake_with_a_caret() {
     let world = answering("");
-    world.run(&["signature", "question -> answer: strr"]).fails(2, &[
-        "  question -> answer: strr\n                      ^^^^",
-        "did you mean `str`?",
-    ]);
+    world.run(&["signature", "question -> answer: strr"]).fails(
+        2,
+        &["  question -> answer: strr\n                      ^^^^", "did you mean `str`?"],
+    );
 }
 
 #[test]
@@ -85,7 +85,8 @@ fn the_flags_reach_the_request() {
 fn render_shows_the_exact_messages_and_calls_nothing() {
     let world = answering("");
     let json = world.run(&["render", "question -> answer", "question=hi there", "--json"]).json();
-    let roles: Vec<&str> = json.as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    let roles: Vec<&str> =
+        json.as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user"]);
     assert!(json[1]["content"].as_str().unwrap().contains("[[ ## question ## ]]\nhi there"));
     let text = world.run(&["render", "question -> answer", "question=hi there"]).ok().stdout;
@@ -100,9 +101,13 @@ fn parse_reads_a_reply_with_flags_or_fails_typed() {
     let json = world.run_with(&["parse", "q -> answer: int"], reply).json();
     assert_eq!(json["fields"], json!({"answer": 7}));
     assert!(!json["flags"].as_array().unwrap().is_empty());
-    let json = world.run_with(&["parse", "q -> a: int, b: bool", "--adapter", "json"], "{a: 1, 'b': True,}").json();
+    let json = world
+        .run_with(&["parse", "q -> a: int, b: bool", "--adapter", "json"], "{a: 1, 'b': True,}")
+        .json();
     assert_eq!(json["fields"], json!({"a": 1, "b": true}));
-    world.run_with(&["parse", "q -> answer: int"], "[[ ## answer ## ]]\n8/10").fails(1, &["answer"]);
+    world
+        .run_with(&["parse", "q -> answer: int"], "[[ ## answer ## ]]\n8/10")
+        .fails(1, &["answer"]);
 }
 
 #[test]
@@ -118,7 +123,9 @@ fn eval_prints_the_promised_keys_and_writes_rows() {
     }
     let rows = std::fs::read_to_string(world.path("rows.csv")).unwrap();
     assert_eq!(rows.lines().count(), 61);
-    let few = world.run(&["eval", SIGNATURE, &data, "--metric", "exact_match", "--limit", "10", "--json"]).json();
+    let few = world
+        .run(&["eval", SIGNATURE, &data, "--metric", "exact_match", "--limit", "10", "--json"])
+        .json();
     assert_eq!(few["n"], 10);
     let text = world.run(&args).ok().stdout;
     assert!(text.contains("50.0"), "{text}");
@@ -127,12 +134,26 @@ fn eval_prints_the_promised_keys_and_writes_rows() {
 #[test]
 fn eval_maps_columns_and_compares_two_programs() {
     let world = World::learner();
-    let data = world.write("data.csv", &common::rows(40).lines().fold("message,label\n".to_owned(), |csv, line| {
-        let row: Value = serde_json::from_str(line).unwrap();
-        format!("{csv}{},{}\n", row["text"].as_str().unwrap(), row["label"].as_str().unwrap())
-    }));
-    let compiled = ["compile", SIGNATURE, "--train", &data, "--map", "text=message", "--metric", "exact_match"];
-    world.run(&[&compiled[..], &["--optimizer", "labeled_few_shot", "-o", "tuned.json"]].concat()).ok();
+    let data = world.write(
+        "data.csv",
+        &common::rows(40).lines().fold("message,label\n".to_owned(), |csv, line| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            format!("{csv}{},{}\n", row["text"].as_str().unwrap(), row["label"].as_str().unwrap())
+        }),
+    );
+    let compiled = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--map",
+        "text=message",
+        "--metric",
+        "exact_match",
+    ];
+    world
+        .run(&[&compiled[..], &["--optimizer", "labeled_few_shot", "-o", "tuned.json"]].concat())
+        .ok();
     let args = ["eval", "tuned.json", &data, "--map", "text=message", "--metric", "exact_match"];
     let json = world.run(&[&args[..], &["--compare", SIGNATURE, "--json"]].concat()).json();
     assert_eq!(json["score"], 1.0);
@@ -144,8 +165,25 @@ fn eval_maps_columns_and_compares_two_programs() {
 fn compile_saves_a_program_that_every_command_takes() {
     let world = World::learner();
     let data = world.train();
-    let args = ["compile", SIGNATURE, "--train", &data, "--metric", "exact_match", "--optimizer", "random_search"];
-    let set = ["--set", "num_candidate_programs=2", "--set", "max_labeled_demos=6", "-o", "out/tuned.json", "--json"];
+    let args = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "random_search",
+    ];
+    let set = [
+        "--set",
+        "num_candidate_programs=2",
+        "--set",
+        "max_labeled_demos=6",
+        "-o",
+        "out/tuned.json",
+        "--json",
+    ];
     let json = world.run(&[&args[..], &set].concat()).json();
     for side in ["baseline", "winner"] {
         assert!(json[side]["ci"].is_array() && json[side]["n"].is_number(), "{json}");
@@ -165,7 +203,16 @@ fn compile_saves_a_program_that_every_command_takes() {
     assert_eq!(diff.lines().filter(|l| l.starts_with("    + ")).count(), 6, "{diff}");
     assert_eq!(world.run(&["diff", SIGNATURE, SIGNATURE]).ok().stdout, "no difference\n");
     // Compiled again, from the compiled program, with a teacher of its own.
-    let again = ["compile", "out/tuned.json", "--train", &data, "--metric", "exact_match", "--optimizer", "bootstrap_few_shot"];
+    let again = [
+        "compile",
+        "out/tuned.json",
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "bootstrap_few_shot",
+    ];
     world.run(&[&again[..], &["--teacher", "out/tuned.json", "-o", "again.json"]].concat()).ok();
 }
 
@@ -173,7 +220,16 @@ fn compile_saves_a_program_that_every_command_takes() {
 fn a_finished_compile_costs_nothing_the_second_time() {
     let world = World::learner();
     let data = world.train();
-    let args = ["compile", SIGNATURE, "--train", &data, "--metric", "exact_match", "--optimizer", "labeled"];
+    let args = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &data,
+        "--metric",
+        "exact_match",
+        "--optimizer",
+        "labeled",
+    ];
     world.run(&args).ok();
     let hits = world.server.hits();
     world.run(&["cache", "clear"]).ok();
@@ -220,7 +276,9 @@ fn models_list_and_path() {
     assert!(list.contains("smollm2-135m") && list.contains("Apache-2.0"), "{list}");
     let path = run(&["models", "path", "smollm2-135m"]);
     assert_eq!(path.status.code(), Some(1));
-    assert!(String::from_utf8(path.stderr).unwrap().contains("teleprompt models pull smollm2-135m"));
+    assert!(
+        String::from_utf8(path.stderr).unwrap().contains("teleprompt models pull smollm2-135m")
+    );
 }
 
 #[test]

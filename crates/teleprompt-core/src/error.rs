@@ -91,7 +91,7 @@ pub enum Error {
     Other(String),
 }
 
-/// So that what takes a signature as text or as value can use one error type.
+/// Lets generic code convert the error of a conversion that cannot fail.
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

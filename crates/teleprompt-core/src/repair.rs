@@ -60,6 +60,8 @@ repairs! {
     FieldName = "field_name", 2;
     /// A number or bool came as text. Penalty 2.
     ScalarFromText = "scalar_from_text", 2;
+    /// A structure came as JSON inside a text. Penalty 3.
+    JsonInText = "json_in_text", 3;
     /// A text came as a number, bool or structure. Penalty 3.
     TextFromScalar = "text_from_scalar", 3;
     /// An enum value in another case or with other punctuation. Penalty 2.

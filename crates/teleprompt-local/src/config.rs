@@ -38,7 +38,7 @@ pub struct EngineConfig {
     pub slots: usize,
     /// Most tokens of a completion when the request does not say. Default: 512.
     pub max_tokens_default: u32,
-    /// Tokens that are decoded at once, 32 to 8192; between two such batches a request can be
+    /// Tokens that are decoded at once, 128 to 8192; between two such batches a request can be
     /// cancelled. Default: 512.
     pub batch: u32,
     /// The type in which keys and values are kept. Default: 16-bit floats.
@@ -70,8 +70,8 @@ impl EngineConfig {
         if !(1..=64).contains(&self.slots) {
             return wrong("slots", "1 to 64", self.slots as u64);
         }
-        if !(32..=8192).contains(&self.batch) {
-            return wrong("batch", "32 to 8192", self.batch.into());
+        if !(MIN_BATCH..=8192).contains(&self.batch) {
+            return wrong("batch", "128 to 8192", self.batch.into());
         }
         if self.max_tokens_default == 0 {
             return wrong("max_tokens_default", "at least 1", 0);
@@ -110,8 +110,9 @@ impl EngineConfig {
     }
 }
 
-// llama.cpp allows 256 sequences.
-const _: () = assert!(64 + SCRATCH <= 256);
+/// llama.cpp aborts when a batch has not as much room as there are sequences.
+const MIN_BATCH: u32 = 128;
+const _: () = assert!(64 + SCRATCH <= MIN_BATCH as usize);
 
 #[cfg(test)]
 mod tests {

@@ -108,6 +108,8 @@ impl<'p> Engine<'p> {
     }
 
     fn answer(&mut self, request: &LmRequest, reply: &Reply) -> Result<LmResponse, Fault> {
+        #[cfg(test)]
+        tests::provoke(request);
         let Parts { name, weights, prompter, config } = self.parts;
         let plan = Plan::new(request, config.max_tokens_default).map_err(invalid)?;
         let matcher = match &request.constraint {
@@ -123,23 +125,21 @@ impl<'p> Engine<'p> {
             return Err(overflow(prompt.len(), window));
         }
         let budget = plan.max_tokens.min(window - prompt.len());
-        let draft = |index| Draft::new(&plan, index, matcher.clone(), budget);
-        let mut drafts: Vec<Draft> = (0..plan.n).map(draft).collect();
         // As many at once as surely fit into the window; the others come after them.
         let together = ((window - prompt.len()) / budget).clamp(1, SCRATCH + 1);
-        let mut cached = None;
-        for drafts in drafts.chunks_mut(together) {
-            let reused = self.write(&prompt, drafts, reply)?;
-            cached.get_or_insert(reused);
+        let mut usage = Usage { calls: 1, prompt_tokens: prompt.len() as u64, ..Usage::default() };
+        let mut completions = Vec::new();
+        while completions.len() < plan.n {
+            let end = plan.n.min(completions.len() + together);
+            let draft = |index| Draft::new(&plan, index, matcher.clone(), budget);
+            let mut drafts: Vec<Draft> = (completions.len()..end).map(draft).collect();
+            let reused = self.write(&prompt, &mut drafts, reply)?;
+            if completions.is_empty() {
+                usage.cached_prompt_tokens = reused as u64;
+            }
+            usage.completion_tokens += drafts.iter().map(|d| d.generated() as u64).sum::<u64>();
+            completions.extend(drafts.into_iter().map(Draft::into_completion));
         }
-        let usage = Usage {
-            calls: 1,
-            cache_hits: 0,
-            prompt_tokens: prompt.len() as u64,
-            completion_tokens: drafts.iter().map(|d| d.generated() as u64).sum(),
-            cached_prompt_tokens: cached.unwrap_or(0) as u64,
-        };
-        let completions = drafts.into_iter().map(Draft::into_completion).collect();
         Ok(LmResponse { completions, usage, model: name.clone() })
     }
 
@@ -235,4 +235,46 @@ fn part(draft: &Draft) -> Part<'_> {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::oneshot;
+    use futures::executor::block_on;
+    use teleprompt_core::Message;
+
+    use super::*;
+
+    const PANIC: &str = "the engine must panic at this";
+
+    /// Stands for an error of ours in the midst of a request.
+    pub(super) fn provoke(request: &LmRequest) {
+        assert!(request.messages.iter().all(|m| &*m.content != PANIC), "provoked");
+    }
+
+    fn serve(engine: &mut Engine<'_>, text: &str) -> Result<LmResponse, LmError> {
+        let (sender, answer) = oneshot::channel();
+        let mut request = LmRequest::new(vec![Message::user(text)]);
+        request.settings.max_tokens = Some(2);
+        engine.serve(Job { request, reply: Reply::Whole(sender) });
+        block_on(answer).unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_one_requests_error_and_resets_the_context() {
+        let Some(path) = std::env::var_os("TELEPROMPT_TEST_MODEL") else { return };
+        let weights = Arc::new(Weights::load("local:test", path.as_ref()).unwrap());
+        let prompter = Arc::new(Prompter::new(weights.model()).unwrap());
+        let config =
+            EngineConfig { context_length: Some(256), threads: Some(1), ..EngineConfig::default() };
+        let parts = Parts { name: "local:test".into(), weights, prompter, config };
+        let mut engine = Engine::new(&parts).unwrap();
+        let cached = |engine: &mut _| serve(engine, "Hello").unwrap().usage.cached_prompt_tokens;
+        assert_eq!(cached(&mut engine), 0);
+        assert!(cached(&mut engine) > 0);
+        let error = serve(&mut engine, PANIC).unwrap_err();
+        assert_eq!(error.kind, LmErrorKind::Server);
+        assert!(error.message.contains("provoked"), "{error}");
+        assert_eq!(cached(&mut engine), 0);
+    }
 }

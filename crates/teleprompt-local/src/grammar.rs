@@ -38,7 +38,10 @@ impl Grammars {
         let entry = match known {
             Some(index) => self.compiled.remove(index),
             None => {
-                let matcher = self.compile(&key)?;
+                let matcher = self.compile(&key).map_err(|error| match &constraint.lark {
+                    Some(_) => format!("the grammar is broken: {error}"),
+                    None => format!("the JSON schema cannot be enforced: {}", schema_error(&error)),
+                })?;
                 (key, matcher)
             }
         };
@@ -92,19 +95,26 @@ fn compact(schema: &Value) -> Value {
     Value::Object(object)
 }
 
-/// An error of llguidance as one line for the user.
+/// An error of llguidance as one line for the user, without the excerpt of the grammar.
 pub(crate) fn one_line(error: impl ToString) -> String {
-    let text = error.to_string();
-    let text = text.split("\n<state>").next().unwrap_or_default().replace("<non-verbose/>", "");
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" | ")
+    let excerpt = |line: &&str| {
+        line.split_once('|').is_some_and(|(left, _)| left.trim().parse::<usize>().is_ok())
+    };
+    let text = error.to_string().replace("<non-verbose/>", "");
+    let lines = text.lines().take_while(|line| !excerpt(line)).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
+}
+
+/// The part of an error that speaks of the schema, not of the grammar we put around it.
+fn schema_error(error: &str) -> &str {
+    error.split_once("failed to compile JSON schema: ").map_or(error, |(_, rest)| rest)
 }
 
 fn new_factory(weights: &Arc<Weights>) -> Result<ParserFactory, String> {
     let trie = LlamaSampler::llguidance_tok_env(weights.model()).tok_trie().clone();
     let tokenizer: TokEnv = Arc::new(Tokenizer::new(weights.clone(), trie));
     let mut factory = ParserFactory::new_simple(&tokenizer).map_err(one_line)?;
-    factory.quiet();
+    factory.quiet().limits_mut().verbose_errors = false;
     Ok(factory)
 }
 
@@ -168,7 +178,8 @@ mod tests {
 
     #[test]
     fn errors_are_one_line() {
-        assert_eq!(one_line("bad\n  rule x\n<state>\nlong\n</state>"), "bad | rule x");
+        assert_eq!(one_line("bad\n  rule x\n 1 | start: x\n   | ^"), "bad | rule x");
+        assert_eq!(schema_error("at 1(8): failed to compile JSON schema: no"), "no");
         assert_eq!(one_line("bad\n<non-verbose/>"), "bad");
     }
 }

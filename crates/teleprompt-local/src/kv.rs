@@ -64,10 +64,12 @@ impl<'w> Kv<'w> {
     pub(crate) fn new(weights: &'w Weights, config: &EngineConfig) -> Result<Self, String> {
         let window = config.window(weights.trained_window());
         let params = params(config, window);
-        let context = weights
-            .model()
-            .new_context(weights.backend(), params)
-            .map_err(|_| format!("no memory for a context of {window} tokens"))?;
+        let context = weights.model().new_context(weights.backend(), params).map_err(|_| {
+            format!(
+                "a context of {window} tokens could not be created; if memory is short, set a \
+                     smaller context_length"
+            )
+        })?;
         let batch_size = context.n_batch().min(config.batch) as usize;
         Ok(Self {
             batch: LlamaBatch::new(batch_size, 1),
@@ -245,7 +247,8 @@ fn params(config: &EngineConfig, window: u32) -> LlamaContextParams {
         KvCache::Q8 => KvCacheType::Q8_0,
     };
     LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(window))
+        // llama.cpp rounds it up to this anyway, but limits the batch by what it is told.
+        .with_n_ctx(NonZeroU32::new(window.max(256)))
         .with_n_batch(config.batch)
         .with_n_ubatch(config.batch.min(512))
         .with_n_seq_max(sequences)

@@ -1,4 +1,5 @@
 //! Generation on the real model: sampling, ends, streams, cancellation, prompts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
@@ -80,15 +81,15 @@ fn completion_i_has_the_seed_plus_i() {
 
 #[test]
 fn many_completions_are_written_in_waves_when_the_window_is_small() {
-    let small = EngineConfig { context_length: Some(256), ..config() };
+    let small = EngineConfig { context_length: Some(128), ..config() };
     let Some(lm) = fresh(small) else { return };
     let request = with(ask("Tell me a long story."), |r| {
-        r.n = 8;
+        r.n = 6;
         r.settings.temperature = Some(0.8);
-        r.settings.max_tokens = Some(40);
+        r.settings.max_tokens = Some(24);
     });
     let response = run(&lm, &request);
-    assert_eq!(response.completions.len(), 8);
+    assert_eq!(response.completions.len(), 6);
     assert!(response.completions.iter().all(|c| !c.text.is_empty()));
 }
 
@@ -143,7 +144,7 @@ fn a_stream_gives_the_same_in_pieces() {
     let Some(lm) = shared() else { return };
     let request = with(ask("Name three fruits."), |r| {
         r.n = 2;
-        r.settings.max_tokens = Some(30);
+        r.settings.max_tokens = Some(16);
         r.settings.temperature = Some(0.7);
     });
     run(&lm, &request);

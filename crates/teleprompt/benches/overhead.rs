@@ -21,7 +21,8 @@ struct Instant;
 impl Lm for Instant {
     async fn generate(&self, _: &LmRequest) -> Result<LmResponse, LmError> {
         let mut response = LmResponse::text(REPLY);
-        response.usage = Usage { calls: 1, prompt_tokens: 50, completion_tokens: 9, ..Usage::default() };
+        response.usage =
+            Usage { calls: 1, prompt_tokens: 50, completion_tokens: 9, ..Usage::default() };
         Ok(response)
     }
     fn name(&self) -> &str {
@@ -68,7 +69,9 @@ fn predict(c: &mut Criterion) {
         let cx = context().with_trace(TraceRecorder::new());
         let input = record! { question: "x".repeat(length) };
         group.bench_with_input(BenchmarkId::new("input_bytes", length), &length, |b, _| {
-            b.iter(|| runtime.block_on(program.call(&cx.with_trace(TraceRecorder::new()), input.clone())));
+            b.iter(|| {
+                runtime.block_on(program.call(&cx.with_trace(TraceRecorder::new()), input.clone()))
+            });
         });
     }
     group.finish();
@@ -79,7 +82,12 @@ fn evaluation(c: &mut Criterion) {
     let mut group = c.benchmark_group("evaluate_1000");
     let runtime = runtime();
     let examples: Vec<Example> = (0..1000)
-        .map(|i| Example::new(record! { question: format!("Question {i}?"), answer: "Paris" }, ["question"]))
+        .map(|i| {
+            Example::new(
+                record! { question: format!("Question {i}?"), answer: "Paris" },
+                ["question"],
+            )
+        })
         .collect();
     let data = Dataset::new("bench", examples);
     let program = Program::new(with_demos(0));
@@ -101,7 +109,8 @@ fn evaluation(c: &mut Criterion) {
 fn cache(c: &mut Criterion) {
     let mut group = c.benchmark_group("cache_4kB");
     let runtime = runtime();
-    let request = LmRequest::new(vec![Message::system("s".repeat(1000)), Message::user("u".repeat(3000))]);
+    let request =
+        LmRequest::new(vec![Message::system("s".repeat(1000)), Message::user("u".repeat(3000))]);
     let memory = Cached::new(Instant, CacheConfig::memory());
     runtime.block_on(memory.generate(&request)).unwrap();
     group.bench_function("memory_hit", |b| {

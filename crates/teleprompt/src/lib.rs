@@ -17,15 +17,20 @@
 //! # }
 //! ```
 
+// The derives write `::teleprompt`, also in the modules of this crate.
 extern crate self as teleprompt;
 
+pub use schemars;
+pub use serde;
 pub use teleprompt_core::*;
 pub use teleprompt_macros::{Module, Signature};
+pub use typed::{Date, Dynamic, Io, TypedSignature, WithReasoning};
 
 pub mod adapter;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
+pub mod dirs;
 pub mod evaluate;
 mod files;
 pub mod lm;
@@ -40,7 +45,7 @@ pub mod typed;
 /// What most programs import.
 pub mod prelude {
     pub use crate::data::Dataset;
-    pub use crate::evaluate::{Evaluate, metric};
+    pub use crate::evaluate::{Evaluate, metrics as metric};
     pub use crate::module::{ChainOfThought, Predict, Tuned};
     pub use crate::optimize::Optimizer;
     pub use crate::typed::{Dynamic, TypedSignature, WithReasoning};
@@ -61,4 +66,9 @@ pub mod prelude {
 pub async fn connect(name: &str) -> Result<Context> {
     let lm = lm::Registry::default().connect(name).await?;
     Ok(Context::new(lm, std::sync::Arc::new(adapter::ChatAdapter)))
+}
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::typed::resolve::signature;
 }

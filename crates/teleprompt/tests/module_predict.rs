@@ -127,7 +127,11 @@ async fn wrong_inputs_are_told_before_any_call() {
 
 #[tokio::test]
 async fn n_completions_are_all_there_and_the_bad_ones_are_left_out() {
-    let lm = ScriptedLm::replies([section("answer", "1"), section("answer", "x"), section("answer", "3")]);
+    let lm = ScriptedLm::replies([
+        section("answer", "1"),
+        section("answer", "x"),
+        section("answer", "3"),
+    ]);
     let math = Predict::of("question -> answer: int").unwrap();
     let cx = context(lm).with_n(3);
     let prediction = math.call(&cx, record! { question: "?" }).await.unwrap();
@@ -293,7 +297,8 @@ async fn a_tuned_part_of_a_larger_program_keeps_its_parameters_and_a_candidate_c
 #[tokio::test]
 async fn a_predictor_cannot_choose_an_lm_that_the_context_does_not_have() {
     let lm = ScriptedLm::new(|_: &LmRequest| section("answer", "1"));
-    let parameters = Parameters { lm: Some("openai:x@http://evil".into()), ..Parameters::default() };
+    let parameters =
+        Parameters { lm: Some("openai:x@http://evil".into()), ..Parameters::default() };
     let predict = Predict::of("question -> answer").unwrap().with_parameters(parameters);
     let error = predict.call(&context(lm.clone()), record! { question: "?" }).await.unwrap_err();
     assert!(matches!(error, Error::Config(_)), "{error}");

@@ -34,7 +34,8 @@ impl Lm for Learner {
         let knows = demos >= 4 && !text.contains("hard");
         let label = if knows && text.contains("beta") { "b" } else { "a" };
         let mut response = LmResponse::text(format!("[[ ## label ## ]]\n{label}"));
-        response.usage = Usage { calls: 1, prompt_tokens: 10, completion_tokens: 2, ..Usage::default() };
+        response.usage =
+            Usage { calls: 1, prompt_tokens: 10, completion_tokens: 2, ..Usage::default() };
         Ok(response)
     }
     fn name(&self) -> &str {
@@ -47,7 +48,8 @@ fn data(n: usize) -> Dataset {
     let example = |i: usize| {
         let beta = i % 2 == 1;
         let kind = if beta { "beta" } else { "alpha" };
-        let text = format!("{} {kind} {} number {i} {}", words[i % 10], words[(i / 10) % 10], i * 7919);
+        let text =
+            format!("{} {kind} {} number {i} {}", words[i % 10], words[(i / 10) % 10], i * 7919);
         let label = if beta { "b" } else { "a" };
         Example::new(record! { text: text, label: label }, ["text"])
     };
@@ -107,8 +109,7 @@ async fn the_compiled_program_answers_with_what_was_found_and_the_original_does_
     let dir = tempfile::tempdir().unwrap();
     let (cx, _) = context(u64::MAX);
     let plain = program();
-    let compiled =
-        compiler(search(), &dir).compile(&cx, &plain, &data(80)).await.unwrap();
+    let compiled = compiler(search(), &dir).compile(&cx, &plain, &data(80)).await.unwrap();
     let input = record! { text: "some beta thing" };
     let answer = compiled.program.call(&cx, input.clone()).await.unwrap();
     assert_eq!(answer["label"], "b");
@@ -237,7 +238,8 @@ async fn a_study_in_use_is_refused() {
     let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     file.lock().unwrap();
     let (cx, _) = context(u64::MAX);
-    let failed = compiler(LabeledFewShot::default(), &dir).compile(&cx, &program(), &data(80)).await;
+    let failed =
+        compiler(LabeledFewShot::default(), &dir).compile(&cx, &program(), &data(80)).await;
     let message = failed.err().unwrap().to_string();
     assert!(message.contains("another process"), "{message}");
 }

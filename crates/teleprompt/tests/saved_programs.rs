@@ -47,7 +47,10 @@ fn what_does_not_fit_is_told_with_its_place() {
         "parameters": {"demos": [{"question": "1+1?", "answer": 2}]}}}}"#;
     let cases = [
         (good.replace(": 1, \"pred", ": 2, \"pred"), "newer version"),
-        (good.replace("\"predict\"", "\"predct\""), "no predictor `predct`; did you mean `predict`?"),
+        (
+            good.replace("\"predict\"", "\"predct\""),
+            "no predictor `predct`; did you mean `predict`?",
+        ),
         (good.replace("answer: int", "answer: str"), "predict: the signature is another one"),
         (good.replace("\"answer\": 2", "\"answer\": \"many\""), "predict: demos[0]: `answer`"),
         (good.replace("\"answer\": 2", "\"anwser\": 2"), "did you mean `answer`?"),
@@ -128,7 +131,10 @@ fn a_bare_predict_that_dspy_saved_loads_with_a_signature() {
 fn without_a_signature_names_come_from_prefixes_and_demos() {
     let saved = SavedProgram::parse(DSPY_BARE).unwrap();
     let interface = saved.program(None).unwrap().interface().unwrap();
-    assert_eq!(interface.with_instructions("").to_string(), "context: list[str] \"passages\", question -> answer \"short\"");
+    assert_eq!(
+        interface.with_instructions("").to_string(),
+        "context: list[str] \"passages\", question -> answer \"short\""
+    );
     let given = "context: list[str], question -> answer: enum[\"b\", \"c\"]".parse().unwrap();
     assert_eq!(saved.program(Some(&given)).unwrap().interface(), Some(given));
 }
@@ -143,7 +149,11 @@ fn a_nested_program_that_dspy_saved_loads_into_its_twin() {
     };
     let field = |prefix: &str| format!(r#"{{"prefix": "{prefix}", "description": ""}}"#);
     let query = predictor("Search.", &[field("Question:"), field("Search Query:")].join(","));
-    let fields = [field("Search Query:"), field("Reasoning: Let's think step by step in order to"), field("Answer:")];
+    let fields = [
+        field("Search Query:"),
+        field("Reasoning: Let's think step by step in order to"),
+        field("Answer:"),
+    ];
     let answer = predictor("Answer.", &fields.join(","));
     let text = format!(r#"{{"query": {query}, "answer.predict": {answer}, "metadata": {{}}}}"#);
     let (_dir, path) = write(&text);

@@ -19,8 +19,11 @@ pub struct World {
 
 impl World {
     pub fn new(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let server = runtime.block_on(FakeServer::start(handler)).unwrap();
         Self { dir: tempfile::tempdir().unwrap(), server, _runtime: runtime }
     }
@@ -85,7 +88,8 @@ pub fn rows(n: usize) -> String {
     let row = |i: usize| {
         let (kind, label) = if i % 2 == 1 { ("beta", "b") } else { ("alpha", "a") };
         let (x, y) = (WORDS[i % 10], WORDS[(i / 10) % 10]);
-        let row = serde_json::json!({"text": format!("{x} {kind} {y} {}", i * 7919), "label": label});
+        let row =
+            serde_json::json!({"text": format!("{x} {kind} {y} {}", i * 7919), "label": label});
         format!("{row}\n")
     };
     (0..n).map(row).collect()
@@ -112,7 +116,11 @@ pub struct Done {
 impl From<Output> for Done {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -139,4 +147,3 @@ impl Done {
         assert!(!self.stderr.contains("panicked"), "{self:#?}");
     }
 }
-

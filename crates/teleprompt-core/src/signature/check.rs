@@ -67,12 +67,22 @@ fn definitions(defs: &TypeDefs) -> Result<(), SignatureError> {
             return Err(SignatureError::plain(message));
         }
         type_of(ty, defs, 1).map_err(|m| SignatureError::plain(format!("type `{name}`: {m}")))?;
-        if reaches(ty, name, defs, &mut HashSet::new()) {
-            let message = format!("the type `{name}` is defined only by itself");
-            return Err(SignatureError::plain(message));
-        }
     }
-    Ok(())
+    match only_itself(defs) {
+        Some(name) => Err(SignatureError::plain(only_itself_message(name))),
+        None => Ok(()),
+    }
+}
+
+/// A definition that leads back to itself without any structure between, so that it says nothing.
+pub(super) fn only_itself(defs: &TypeDefs) -> Option<&Arc<str>> {
+    defs.iter()
+        .find(|(name, ty)| reaches(ty, name, defs, &mut HashSet::new()))
+        .map(|(name, _)| name)
+}
+
+pub(super) fn only_itself_message(name: &str) -> String {
+    format!("the type `{name}` is defined only by itself")
 }
 
 fn type_of(ty: &Type, defs: &TypeDefs, depth: usize) -> Result<(), String> {

@@ -95,16 +95,9 @@ fn number(rest: &str) -> Lexed {
         len += 1;
     }
     let text = rest.get(..len).unwrap_or("");
-    // JSON decides what is a number; std reads it, since serde_json's quick way with decimals can be
-    // one bit off and a printed signature would then parse to another value.
-    let json = serde_json::from_str::<Number>(text).ok();
-    let exact = json.and_then(|n| match n.is_f64() {
-        true => text.parse().ok().and_then(Number::from_f64),
-        false => Some(n),
-    });
-    match exact {
-        Some(n) => Ok((Token::Number(n), len)),
-        None => Err((format!("`{text}` is no number"), len)),
+    match serde_json::from_str::<Number>(text) {
+        Ok(n) => Ok((Token::Number(n), len)),
+        Err(_) => Err((format!("`{text}` is no number"), len)),
     }
 }
 

@@ -171,42 +171,26 @@ fn union_type(arms: &[Value]) -> Read {
     };
     let types = arms.iter().filter(|a| !is_null(a)).map(read).collect::<Result<Vec<_>, _>>()?;
     let nullable = arms.iter().any(|a| is_null(&a));
-    let ty = merge_enums(flat(types)).ok_or("a union without types")?;
-    Ok(if nullable { ty.optional() } else { ty })
-}
-
-/// Unions are flat and have no equal arms.
-fn flat(types: Vec<Type>) -> Vec<Type> {
-    let mut out: Vec<Type> = Vec::new();
-    for ty in types {
-        let parts = match ty.kind {
-            Kind::Union(inner) => inner,
-            _ => vec![ty],
-        };
-        for part in parts {
-            if !out.contains(&part) {
-                out.push(part);
-            }
-        }
+    if types.is_empty() {
+        return Err("a union without types".into());
     }
-    out
+    let ty = merge_enums(types);
+    Ok(if nullable { ty.optional() } else { ty })
 }
 
 /// schemars writes a Rust enum with documented variants as one `const` schema a variant, and one
 /// with other variants as an `enum` beside them.
-fn merge_enums(mut types: Vec<Type>) -> Option<Type> {
-    if types.len() < 2 {
-        return types.pop();
-    }
-    if !types.iter().all(|t| matches!(t.kind, Kind::Enum(_))) {
-        return Some(Kind::Union(types).into());
-    }
+fn merge_enums(types: Vec<Type>) -> Type {
     let mut all: Vec<Value> = Vec::new();
-    for ty in types {
-        let Kind::Enum(values) = ty.kind else { continue };
-        all.extend(values.into_iter().filter(|v| !all.contains(v)).collect::<Vec<_>>());
+    for ty in &types {
+        let Kind::Enum(values) = &ty.kind else { return Type::union(types) };
+        for value in values {
+            if !all.contains(value) {
+                all.push(value.clone());
+            }
+        }
     }
-    Some(Kind::Enum(all).into())
+    Kind::Enum(all).into()
 }
 
 fn object_kind(map: &Map<String, Value>) -> Read<Kind> {

@@ -122,6 +122,27 @@ impl Type {
         }
     }
 
+    /// One of these types. Unions in it are taken apart and equal types kept once, so that one
+    /// different type alone is itself.
+    pub fn union(arms: impl IntoIterator<Item = Type>) -> Self {
+        let mut flat: Vec<Type> = Vec::new();
+        for arm in arms {
+            let parts = match arm.kind {
+                Kind::Union(inner) => inner,
+                _ => vec![arm],
+            };
+            for part in parts {
+                if !flat.contains(&part) {
+                    flat.push(part);
+                }
+            }
+        }
+        match flat.len() {
+            1 => flat.remove(0),
+            _ => Kind::Union(flat).into(),
+        }
+    }
+
     /// An enum of texts.
     ///
     /// ```

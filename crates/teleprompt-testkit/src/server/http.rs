@@ -58,13 +58,16 @@ pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -
             wait(stream, *time).await?;
         }
     }
-    let length = whole_length(body);
+    let scripted = response.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
+    let length = if scripted { None } else { whole_length(body) };
+    let chunked = !scripted && length.is_none();
     if body.first() != Some(&Part::Reset) {
-        stream.write_all(head(&response, length).as_bytes()).await?;
+        stream.write_all(head(&response, length, chunked).as_bytes()).await?;
     }
     for part in body {
         match part {
-            Part::Bytes(bytes) if length.is_some() => stream.write_all(bytes).await?,
+            Part::Bytes(bytes) if !chunked => stream.write_all(bytes).await?,
+            // An empty chunk would end the body.
             Part::Bytes(bytes) if bytes.is_empty() => {}
             Part::Bytes(bytes) => write_chunk(stream, bytes).await?,
             Part::Wait(time) => wait(stream, *time).await?,
@@ -75,7 +78,7 @@ pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -
             }
         }
     }
-    if length.is_none() {
+    if chunked {
         stream.write_all(b"0\r\n\r\n").await?;
     }
     Ok(true)
@@ -90,16 +93,15 @@ fn whole_length(parts: &[Part]) -> Option<usize> {
     }
 }
 
-fn head(response: &Response, length: Option<usize>) -> String {
+fn head(response: &Response, length: Option<usize>, chunked: bool) -> String {
     let mut head = format!("HTTP/1.1 {} -\r\n", response.status);
     for (name, value) in &response.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    match length {
-        // A script may lie about the length, to cut a body short.
-        _ if response.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length")) => {}
-        Some(length) => head.push_str(&format!("content-length: {length}\r\n")),
-        None => head.push_str("transfer-encoding: chunked\r\n"),
+    if let Some(length) = length {
+        head.push_str(&format!("content-length: {length}\r\n"));
+    } else if chunked {
+        head.push_str("transfer-encoding: chunked\r\n");
     }
     head.push_str("\r\n");
     head

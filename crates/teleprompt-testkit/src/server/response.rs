@@ -22,7 +22,8 @@ pub enum Part {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Headers; `content-length` or `transfer-encoding` is added.
+    /// Headers; `content-length` or `transfer-encoding` is added. A `content-length` among them is
+    /// sent as it is, true or not.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub parts: Vec<Part>,

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use teleprompt_core::{
-    Cancel, Context, Error, LmHandle, LmSettings, Module, Parameters, Predictors, Program,
-    ProgramState, Result, Signature, bind,
+    Cancel, Context, Error, LmHandle, LmSettings, Parameters, Program,
+    ProgramState, Result, Signature,
 };
 
 use super::args::{Common, ModuleKind};
 use super::offline::Offline;
 use super::{OWN, config, usage};
 use crate::adapter;
-use crate::lm::{DEFAULT_LM, Registry};
+use crate::lm::{ConnectOptions, DEFAULT_LM, Registry};
 use crate::module::{ChainOfThought, Predict, Tuned};
 use crate::pipeline::Pipeline;
 use crate::saved::{SavedProgram, Source};
@@ -69,8 +69,8 @@ impl App {
     pub fn program(&self, text: &str) -> Result<Loaded> {
         let loaded = match (&self.own, Path::new(text).extension().and_then(|e| e.to_str())) {
             (Some(own), _) if text == OWN => self.own_program(own)?,
-            _ if text.contains("->") || text.contains('→') => self.from_signature(text)?,
-            (_, Some("json")) => self.from_saved(text)?,
+            _ if text.contains("->") || text.contains('→') => self.signature_program(text)?,
+            (_, Some("json")) => self.saved_program(text)?,
             (_, Some("toml")) => from_pipeline(text)?,
             _ => {
                 return Err(usage(format!(
@@ -90,7 +90,7 @@ impl App {
         Ok(Loaded { program, source: None, lms: Vec::new() })
     }
 
-    fn from_signature(&self, text: &str) -> Result<Loaded> {
+    fn signature_program(&self, text: &str) -> Result<Loaded> {
         let kind = self.common.module.unwrap_or(ModuleKind::Predict);
         Ok(Loaded {
             program: single(text.parse()?, kind)?,
@@ -99,7 +99,7 @@ impl App {
         })
     }
 
-    fn from_saved(&self, path: &str) -> Result<Loaded> {
+    fn saved_program(&self, path: &str) -> Result<Loaded> {
         let mut saved = SavedProgram::read(Path::new(path))?;
         if let Some(kind) = self.common.module
             && !matches!(saved.program, Some(Source::Pipeline(_)))
@@ -145,8 +145,8 @@ impl App {
     }
 
     pub async fn connect(&self, name: &str) -> Result<LmHandle> {
-        let registry = Registry::default().quiet(self.common.quiet);
-        registry.connect(name).await
+        let options = ConnectOptions { quiet: self.common.quiet, ..ConnectOptions::default() };
+        Registry::default().connect_with(name, options).await
     }
 
     /// The context without an LM, for commands that call none.
@@ -172,6 +172,13 @@ impl App {
             cx = cx.with_named_lm(other.as_str(), self.connect(other).await?);
         }
         Ok((cx, name))
+    }
+}
+
+fn kind_name(kind: ModuleKind) -> &'static str {
+    match kind {
+        ModuleKind::Predict => "predict",
+        ModuleKind::Cot => "cot",
     }
 }
 

@@ -13,7 +13,7 @@ use super::args::CompileArgs;
 use super::progress::Bars;
 use super::{cancel_on_ctrl_c, output, usage};
 use crate::data::Dataset;
-use crate::evaluate::metric;
+use crate::evaluate::metrics;
 use crate::optimize::study::{OnChange, default_dir};
 use crate::optimize::teleprompter::{
     BootstrapFewShot, BootstrapFewShotWithRandomSearch, LabeledFewShot,
@@ -91,7 +91,7 @@ pub(super) async fn run<O: Optimizer>(
     let cancel = cancel_on_ctrl_c();
     let (cx, lm) = app.context(&job.loaded, cancel.clone()).await?;
     let mut compiler = optimizer
-        .compiler(job.metric)
+        .compiler(job.metric.clone())
         .limits(job.limits)
         .on_change(job.on_change)
         .seed(app.seed())
@@ -254,8 +254,8 @@ pub(super) fn metric_for(
     data: &Dataset,
 ) -> Result<MetricHandle> {
     match interface {
-        Some(signature) => metric::by_name_for(spec, signature, data),
-        None => metric::by_name(spec),
+        Some(signature) => metrics::by_name_on(spec, signature, data),
+        None => metrics::by_name(spec),
     }
 }
 

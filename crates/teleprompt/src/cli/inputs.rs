@@ -65,7 +65,7 @@ fn typed(name: &str, text: String, interface: Option<&Signature>) -> Result<Valu
         return Ok(Value::String(text));
     }
     match coerce_text(&text, &field.ty, signature.defs()) {
-        Ok((value, _)) => Ok(value),
+        Ok(coerced) => Ok(coerced.value),
         Err(errors) => {
             let why = errors.first().map_or(String::new(), |e| {
                 format!("{} (expected {})", e.problem, e.expected)

@@ -1,7 +1,7 @@
 //! `teleprompt models` and `teleprompt cache`.
 
 use serde_json::json;
-use teleprompt_core::Result;
+use teleprompt_core::{Error, Result};
 
 use super::app::App;
 use super::args::{CacheAction, CacheArgs, ModelsAction, ModelsArgs};
@@ -48,7 +48,7 @@ pub(super) fn cache(app: &App, args: &CacheArgs) -> Result<()> {
     let dir = cache::default_dir();
     match args.action {
         CacheAction::Stats => {
-            let stats = cache::stats(&dir)?;
+            let stats = cache::stats(&dir).map_err(|e| Error::io(&dir, &e))?;
             if app.common.json {
                 return output::json(&json!({
                     "dir": dir, "entries": stats.entries, "bytes": stats.bytes,
@@ -62,7 +62,7 @@ pub(super) fn cache(app: &App, args: &CacheArgs) -> Result<()> {
             ))
         }
         CacheAction::Clear => {
-            let cleared = cache::clear(&dir)?;
+            let cleared = cache::clear(&dir).map_err(|e| Error::io(&dir, &e))?;
             if app.common.json {
                 return output::json(&json!({
                     "dir": dir, "entries": cleared.entries, "bytes": cleared.bytes,

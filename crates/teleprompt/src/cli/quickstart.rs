@@ -10,7 +10,7 @@ use super::app::{App, Loaded, single};
 use super::args::{ModuleKind, QuickstartArgs};
 use super::{compile, output};
 use crate::data::{Dataset, Format, Share, Split, Splitter};
-use crate::evaluate::{metric, reference};
+use crate::evaluate::{metrics, reference};
 use crate::optimize::Report;
 use crate::optimize::study::OnChange;
 use crate::optimize::teleprompter::BootstrapFewShotWithRandomSearch;
@@ -48,7 +48,7 @@ pub(super) async fn quickstart(app: &App, args: &QuickstartArgs) -> Result<()> {
         train: split.train.clone(),
         val: Some(split.val.clone()),
         test: Some(split.test.clone()),
-        metric: metric::exact_match("intent"),
+        metric: metrics::exact_match("intent"),
         limits: Limits::default(),
         study: None,
         on_change: OnChange::Refuse,

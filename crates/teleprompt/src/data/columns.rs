@@ -109,8 +109,7 @@ impl Dataset {
     }
 
     fn check_inputs(&self, signature: &Signature) -> Result<()> {
-        let required =
-            signature.inputs().iter().filter(|f| !f.ty.is_nullable(signature.defs()));
+        let required = signature.inputs().iter().filter(|f| !f.ty.is_nullable(signature.defs()));
         for field in required {
             let Some(at) = self.iter().position(|e| !e.fields.contains(&field.name)) else {
                 continue;

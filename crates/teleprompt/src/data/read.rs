@@ -70,10 +70,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     let wanted = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let hint = names::closest(wanted, there.iter().map(String::as_str))
         .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    Error::Io {
-        path: path.display().to_string(),
-        message: format!("there is no such file{hint}"),
-    }
+    Error::Io { path: path.display().to_string(), message: format!("there is no such file{hint}") }
 }
 
 /// Errors of this module begin with what follows the file name: `:LINE: …` or `: …`.

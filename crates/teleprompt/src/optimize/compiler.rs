@@ -15,7 +15,7 @@ use super::splits::Splits;
 use super::study::{Event, Identity, OnChange, ScoredRow, Source, Split, Study, default_dir};
 use super::{Candidate, Optimizer, Sizes, Task, race};
 use crate::data::Dataset;
-use crate::evaluate::paired_test;
+use crate::evaluate::paired;
 use crate::module::Tuned;
 
 /// A compiled program and the facts about it.
@@ -348,7 +348,7 @@ impl<O: Optimizer> Session<'_, O> {
         started: Instant,
     ) -> Result<Report> {
         let scores = |rows: &[ScoredRow]| rows.iter().map(|r| r.score).collect::<Vec<_>>();
-        let test = paired_test(&scores(tuned), &scores(plain), self.compiler.seed)?;
+        let test = paired(&scores(plain), &scores(tuned));
         let seconds = started.elapsed().as_secs_f64();
         let split = if self.splits.held_back { "held-back" } else { "test" };
         let mut report = Report {
@@ -359,9 +359,9 @@ impl<O: Optimizer> Session<'_, O> {
             baseline: Side::of("as written", plain),
             winner: Side::of(&winner.origin, tuned),
             difference: test.difference,
-            difference_ci: test.ci,
+            difference_ci: (test.ci.low, test.ci.high),
             p_value: test.p_value,
-            test: test.method.into(),
+            test: test.test.name().into(),
             calls: 0,
             cache_hits: 0,
             prompt_tokens: 0,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use teleprompt_core::Usage;
 
 use super::study::ScoredRow;
+use crate::evaluate::stats;
 
 /// How one program did on the examples that the search never saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,9 +33,10 @@ impl Side {
         let scores: Vec<f64> = rows.iter().map(|r| r.score).collect();
         let mut errors = rows.iter().filter_map(|r| r.error.clone());
         let failed = errors.clone().count();
+        let interval = stats::interval(&scores);
         Self {
-            score: super::task::mean(rows),
-            ci: crate::evaluate::confidence_interval(&scores),
+            score: stats::mean(&scores),
+            ci: (interval.low, interval.high),
             n: rows.len(),
             failed,
             first_error: errors.next(),

@@ -7,8 +7,9 @@ use teleprompt_core::{
 };
 
 use super::progress::Progress;
-use super::study::{Event, ScoredRow, Split, Study};
+use super::study::{Event, Split, Study};
 use super::{Candidate, race};
+use crate::evaluate::stats;
 
 /// One search: program, examples, metric and the study that remembers.
 pub struct Task<'a> {
@@ -63,7 +64,7 @@ impl Task<'_> {
     /// Those of [`race::full`].
     pub async fn validate(&self, candidate: &Candidate) -> Result<f64> {
         let rows = race::full(self, candidate, Split::Val).await?;
-        let score = mean(&rows);
+        let score = stats::mean(&rows.iter().map(|r| r.score).collect::<Vec<_>>());
         let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
         let before = best.as_ref().map(|(_, s)| *s);
         let accepted = before.is_none_or(|b| score > b);
@@ -125,8 +126,4 @@ fn base(cx: &Context, program: &Program, metric: &MetricHandle) -> blake3::Hashe
 fn finish(mut hasher: blake3::Hasher, example: &Example) -> String {
     hasher.update(&serde_json::to_vec(example).unwrap_or_default());
     hasher.finalize().to_hex().get(..32).unwrap_or_default().to_owned()
-}
-
-pub(super) fn mean(rows: &[ScoredRow]) -> f64 {
-    rows.iter().map(|r| r.score).sum::<f64>() / rows.len().max(1) as f64
 }

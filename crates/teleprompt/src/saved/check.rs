@@ -92,7 +92,7 @@ fn fit_demo(demo: &Record, signature: &Signature) -> Result<Record, String> {
 
 fn fit_value(value: &Value, ty: &Type, defs: &TypeDefs, name: &str) -> Result<Value, String> {
     match coerce_json(value, ty, defs) {
-        Ok((value, _)) => Ok(value),
+        Ok(coerced) => Ok(coerced.value),
         Err(errors) => {
             let first = errors.first().map_or(String::new(), |e| {
                 format!("{} (expected {})", e.problem, e.expected)

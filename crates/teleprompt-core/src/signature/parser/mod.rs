@@ -141,6 +141,7 @@ impl Parser {
 
     fn definitions(&mut self) -> Parsed<TypeDefs> {
         let mut defs = TypeDefs::new();
+        let mut places = Vec::new();
         if *self.peek() != Token::Word("where".into()) {
             return Ok(defs);
         }
@@ -160,10 +161,22 @@ impl Parser {
             if defs.insert(Arc::from(name.as_str()), ty).is_some() {
                 return Err(SignatureError::new(format!("`{name}` is defined twice"), span));
             }
+            places.push((name, span));
             if *self.peek() != Token::Punct(',') {
-                return Ok(defs);
+                break;
             }
         }
+        Self::check_places(&defs, places)?;
+        Ok(defs)
+    }
+
+    /// Refuses definitions that say nothing, such as `A = A?`.
+    fn check_places(defs: &TypeDefs, places: Vec<(String, Range<usize>)>) -> Parsed<()> {
+        let Some(name) = check::only_itself(defs) else { return Ok(()) };
+        let place = places.into_iter().find(|(n, _)| **n == **name);
+        let span = place.map_or(0..0, |(_, span)| span);
+        let error = SignatureError::new(check::only_itself_message(name), span);
+        Err(error.help("put a structure around it: `Node = {next: Node?}`"))
     }
 
     fn check_refs(&self, defs: &TypeDefs) -> Parsed<()> {
@@ -197,7 +210,7 @@ impl Parser {
             arms.push(self.postfix()?);
         }
         self.depth -= 1;
-        Ok(union(arms))
+        Ok(Type::union(arms))
     }
 
     fn postfix(&mut self) -> Parsed<Type> {
@@ -360,25 +373,5 @@ impl Parser {
                 return Ok(values);
             }
         }
-    }
-}
-
-/// Unions are flat and have no equal arms.
-fn union(arms: Vec<Type>) -> Type {
-    let mut flat: Vec<Type> = Vec::new();
-    for arm in arms {
-        let parts = match arm {
-            Type { kind: Kind::Union(inner), constraints } if constraints.is_empty() => inner,
-            other => vec![other],
-        };
-        for part in parts {
-            if !flat.contains(&part) {
-                flat.push(part);
-            }
-        }
-    }
-    match flat.len() {
-        1 => flat.remove(0),
-        _ => Kind::Union(flat).into(),
     }
 }

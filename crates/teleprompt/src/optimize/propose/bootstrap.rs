@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::stream;
+use futures::stream::FuturesOrdered;
 use teleprompt_core::{
     Context, Error, LmSettings, Metric, Module, Parameters, ProgramState, Record, Result,
     TraceRecorder, TraceStep,
@@ -31,6 +31,9 @@ pub struct Bootstrap {
     pub teacher_demos: usize,
 }
 
+/// Labelled demonstrations by predictor path, each with the place of its example.
+type Labels = Vec<(Arc<str>, Vec<(usize, Record)>)>;
+
 /// What a [`Bootstrap`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Bootstrapped {
@@ -56,10 +59,12 @@ impl Bootstrap {
             if wave.is_empty() {
                 break;
             }
-            let runs = stream::iter(wave.iter().map(|i| self.accepted(task, &labeled, *i)));
-            let runs: Vec<_> = runs.buffered(task.concurrency).collect().await;
-            for (i, run) in wave.into_iter().zip(runs) {
-                if let Some(run) = run? {
+            let mut runs = FuturesOrdered::new();
+            for i in wave {
+                runs.push_back(self.accepted(task, &labeled, i));
+            }
+            while let Some(run) = runs.next().await {
+                if let (i, Some(run)) = run? {
                     found.examples.insert(i);
                     take_demos(&mut found.demos, run, task.seed ^ i as u64);
                 }
@@ -69,7 +74,7 @@ impl Bootstrap {
     }
 
     /// Labelled demonstrations for the student as its own teacher, with the examples' places.
-    fn teacher_labels(&self, task: &Task<'_>) -> Vec<(Arc<str>, Vec<(usize, Record)>)> {
+    fn teacher_labels(&self, task: &Task<'_>) -> Labels {
         if task.teacher.is_some() {
             return Vec::new();
         }
@@ -81,27 +86,27 @@ impl Bootstrap {
         task.predictors.iter().map(labels).collect()
     }
 
-    /// The first run on an example that the metric accepts.
+    /// The example's place, and the first run on it that the metric accepts.
     async fn accepted(
         &self,
         task: &Task<'_>,
-        labeled: &[(Arc<str>, Vec<(usize, Record)>)],
+        labeled: &Labels,
         example: usize,
-    ) -> Result<Option<TracedRun>> {
+    ) -> Result<(usize, Option<TracedRun>)> {
         for round in 0..self.max_rounds.max(1) {
             let run = self.attempt(task, labeled, example, round).await?;
             let good = |score: f64| self.metric_threshold.map_or(score > 0.0, |t| score >= t);
             if run.score.is_some_and(good) {
-                return Ok(Some(run));
+                return Ok((example, Some(run)));
             }
         }
-        Ok(None)
+        Ok((example, None))
     }
 
     async fn attempt(
         &self,
         task: &Task<'_>,
-        labeled: &[(Arc<str>, Vec<(usize, Record)>)],
+        labeled: &Labels,
         example: usize,
         round: u64,
     ) -> Result<TracedRun> {
@@ -127,7 +132,7 @@ async fn traced(cx: &Context, task: &Task<'_>, example: &teleprompt_core::Exampl
     let cx = cx.with_trace(trace.clone()).with_limits(Default::default());
     let teacher = task.teacher.unwrap_or(task.program);
     let result = match teacher.call(&cx, example.inputs()).await {
-        Ok(prediction) => task.metric.score(&cx, example, &prediction).await,
+        Ok(prediction) => task.metric.score(&cx.detached(), example, &prediction).await,
         Err(error) => Err(error),
     };
     let (score, error) = match result {
@@ -140,7 +145,7 @@ async fn traced(cx: &Context, task: &Task<'_>, example: &teleprompt_core::Exampl
 
 /// The teacher's demonstrations without those made of the example itself: it may not be told the
 /// answer.
-fn without(labeled: &[(Arc<str>, Vec<(usize, Record)>)], example: usize) -> ProgramState {
+fn without(labeled: &Labels, example: usize) -> ProgramState {
     let mut state = ProgramState::default();
     for (path, demos) in labeled {
         let others = demos.iter().filter(|(i, _)| *i != example);

@@ -68,7 +68,7 @@ fn round_robin(pool: Vec<(usize, Record)>, label: &str) -> Vec<(usize, Record)> 
     let mut order: Vec<String> = Vec::new();
     let mut queues: BTreeMap<String, Vec<(usize, Record)>> = BTreeMap::new();
     for entry in pool {
-        let value = entry.1[label].to_string();
+        let value = entry.1.get(label).map(ToString::to_string).unwrap_or_default();
         let queue = queues.entry(value.clone()).or_insert_with(|| {
             order.push(value);
             Vec::new()

@@ -66,7 +66,7 @@ pub enum Event {
     /// The study began.
     Started {
         /// What it is about.
-        identity: Identity,
+        identity: Box<Identity>,
     },
     /// It goes on after a stop.
     Resumed {},

@@ -83,7 +83,7 @@ impl Study {
         kept: Vec<Event>,
     ) -> Result<Self> {
         let study = Self::with(name, path, journal, Vec::new());
-        study.record(Event::Started { identity: identity.clone() })?;
+        study.record(Event::Started { identity: Box::new(identity.clone()) })?;
         for event in kept {
             study.record(event)?;
         }

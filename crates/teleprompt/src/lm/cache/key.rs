@@ -1,0 +1,241 @@
+//! The key of a request: a hash over all that changes the answer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use serde_json::Value;
+use teleprompt_core::{Constraint, LmRequest, LmSettings};
+
+/// Raised whenever the meaning of the hashed bytes changes.
+const FORMAT: u8 = 1;
+
+/// BLAKE3 of everything that changes an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    /// The key of this request to the LM of this identity.
+    ///
+    /// The parts are gathered in one buffer that is kept for the next call: hashing a few long
+    /// pieces is several times faster than hashing many short ones.
+    pub(super) fn of(identity: &str, request: &LmRequest) -> Self {
+        thread_local! {
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        BUFFER.with_borrow_mut(|bytes| {
+            bytes.clear();
+            write_request(bytes, identity, request);
+            let key = Key(*blake3::hash(bytes).as_bytes());
+            // One huge prompt must not stay in memory for good.
+            bytes.shrink_to(1 << 20);
+            key
+        })
+    }
+
+    /// 64 hexadecimal digits.
+    pub(super) fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// A number below 2^16.
+    pub(super) fn small(&self) -> u16 {
+        let [a, b, ..] = self.0;
+        u16::from_be_bytes([a, b])
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Takes a key's own bits: they are a hash already.
+#[derive(Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+    }
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+pub(super) type KeyMap<T> = std::collections::HashMap<Key, T, BuildHasherDefault<KeyHasher>>;
+
+/// Every part is preceded by its length or has a fixed one, so that no two requests give the same
+/// bytes.
+fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
+    // All fields are named, so that a new one cannot be forgotten here. (`..` is forced by
+    // `non_exhaustive`; the test of this module goes through the fields.)
+    let LmRequest { messages, settings, n, constraint, rollout, .. } = request;
+    bytes.push(FORMAT);
+    write_text(bytes, identity);
+    write_number(bytes, messages.len() as u64);
+    for message in messages {
+        write_text(bytes, message.role.as_str());
+        write_text(bytes, &message.content);
+    }
+    write_settings(bytes, settings);
+    write_number(bytes, u64::from(*n));
+    write_number(bytes, *rollout);
+    write_constraint(bytes, constraint.as_deref());
+}
+
+fn write_settings(bytes: &mut Vec<u8>, settings: &LmSettings) {
+    let LmSettings { temperature, top_p, max_tokens, seed, stop, logprobs } = settings;
+    write_option(bytes, temperature.map(|t| u64::from(t.to_bits())));
+    write_option(bytes, top_p.map(|p| u64::from(p.to_bits())));
+    write_option(bytes, max_tokens.map(u64::from));
+    write_option(bytes, *seed);
+    write_option(bytes, logprobs.map(u64::from));
+    write_number(bytes, stop.len() as u64);
+    stop.iter().for_each(|text| write_text(bytes, text));
+}
+
+fn write_constraint(bytes: &mut Vec<u8>, constraint: Option<&Constraint>) {
+    let Some(Constraint { json_schema, lark, .. }) = constraint else {
+        bytes.push(0);
+        return;
+    };
+    bytes.push(1);
+    match json_schema {
+        None => bytes.push(0),
+        Some(schema) => {
+            bytes.push(1);
+            write_value(bytes, schema);
+        }
+    }
+    match lark {
+        None => bytes.push(0),
+        Some(lark) => {
+            bytes.push(1);
+            write_text(bytes, lark);
+        }
+    }
+}
+
+/// The order of an object's members counts: it is the order in which an LM writes them.
+fn write_value(bytes: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => bytes.push(b'z'),
+        Value::Bool(b) => bytes.extend([b'b', u8::from(*b)]),
+        Value::Number(number) => {
+            bytes.push(b'n');
+            write_text(bytes, &number.to_string());
+        }
+        Value::String(text) => {
+            bytes.push(b's');
+            write_text(bytes, text);
+        }
+        Value::Array(items) => {
+            bytes.push(b'a');
+            write_number(bytes, items.len() as u64);
+            items.iter().for_each(|item| write_value(bytes, item));
+        }
+        Value::Object(members) => {
+            bytes.push(b'o');
+            write_number(bytes, members.len() as u64);
+            for (name, member) in members {
+                write_text(bytes, name);
+                write_value(bytes, member);
+            }
+        }
+    }
+}
+
+fn write_text(bytes: &mut Vec<u8>, text: &str) {
+    write_number(bytes, text.len() as u64);
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn write_number(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend_from_slice(&number.to_le_bytes());
+}
+
+fn write_option(bytes: &mut Vec<u8>, value: Option<u64>) {
+    bytes.push(u8::from(value.is_some()));
+    write_number(bytes, value.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use teleprompt_core::{Message, Role};
+
+    use super::*;
+
+    fn base() -> LmRequest {
+        LmRequest::new(vec![Message::system("Be brief."), Message::user("Hello")])
+    }
+
+    fn constrained(schema: Option<Value>, lark: Option<&str>) -> Option<Arc<Constraint>> {
+        Some(Arc::new(Constraint::new(schema.map(Arc::new), lark.map(Arc::from))))
+    }
+
+    #[test]
+    fn whatever_changes_the_answer_changes_the_key() {
+        type Change = fn(&mut LmRequest);
+        let changes: &[(&str, Change)] = &[
+            ("nothing", |_| {}),
+            ("content", |r| r.messages[1] = Message::user("Hello!")),
+            ("role", |r| r.messages[1].role = Role::Assistant),
+            ("order", |r| r.messages.reverse()),
+            ("one message more", |r| r.messages.push(Message::user(""))),
+            ("cut elsewhere", |r| {
+                r.messages = vec![Message::system("Be brief.H"), Message::user("ello")];
+            }),
+            ("temperature 0", |r| r.settings.temperature = Some(0.0)),
+            ("temperature", |r| r.settings.temperature = Some(0.7)),
+            ("top_p", |r| r.settings.top_p = Some(0.7)),
+            ("max_tokens", |r| r.settings.max_tokens = Some(7)),
+            ("seed", |r| r.settings.seed = Some(7)),
+            ("logprobs 0", |r| r.settings.logprobs = Some(0)),
+            ("logprobs", |r| r.settings.logprobs = Some(7)),
+            ("stop", |r| r.settings.stop = vec!["ab".into()]),
+            ("two stops", |r| r.settings.stop = vec!["a".into(), "b".into()]),
+            ("n", |r| r.n = 2),
+            ("rollout", |r| r.rollout = 7),
+            ("no constraint at all", |r| r.constraint = constrained(None, None)),
+            ("schema", |r| r.constraint = constrained(Some(json!({"a": 1, "b": [true]})), None)),
+            ("order in the schema", |r| {
+                r.constraint = constrained(Some(json!({"b": [true], "a": 1})), None);
+            }),
+            ("null schema", |r| r.constraint = constrained(Some(Value::Null), None)),
+            ("grammar", |r| r.constraint = constrained(None, Some("start: \"a\""))),
+        ];
+        let mut seen = HashMap::new();
+        for (what, change) in changes {
+            let mut request = base();
+            change(&mut request);
+            if let Some(other) = seen.insert(Key::of("lm", &request).hex(), *what) {
+                panic!("`{what}` has the key of `{other}`");
+            }
+        }
+        assert!(!seen.contains_key(&Key::of("other lm", &base()).hex()), "identity");
+    }
+
+    #[test]
+    fn equal_requests_have_equal_keys_in_all_versions() {
+        assert_eq!(Key::of("lm", &base()), Key::of("lm", &base().clone()));
+        // If this fails, entries on users' disks are lost: raise FORMAT and say so.
+        let key = Key::of("lm", &base()).hex();
+        assert_eq!(key, "e489a282ccca9404fffcbbbb99f1f0be05f2754bbd31abdf71e7e1e0c0629666");
+    }
+}

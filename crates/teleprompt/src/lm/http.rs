@@ -1,0 +1,148 @@
+//! The HTTP client that all wire codecs share, and its failures in words.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use teleprompt_core::LmErrorKind;
+
+/// A client for servers under `base_url`.
+///
+/// It trusts the certificates of the operating system (or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name) and honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, except that an
+/// address of this machine is never looked for behind a proxy. Redirects are not followed, so that
+/// a key stays with the host it is for.
+pub(crate) fn client(base_url: &str, connect_timeout: Duration) -> Result<reqwest::Client, String> {
+    let url = reqwest::Url::parse(base_url).map_err(|e| format!("{base_url} is no URL: {e}"))?;
+    // A provider that the program installed before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("teleprompt/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none());
+    if is_this_machine(&url) {
+        builder = builder.no_proxy();
+        if url.scheme() == "http" {
+            // No certificate is needed, so a machine without a certificate store will do.
+            builder = builder.tls_certs_only([]);
+        }
+    }
+    builder.build().map_err(|e| format!("no HTTP client could be made: {}", innermost(&e)))
+}
+
+fn is_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What kind of failure it was, and a sentence that says what to do.
+pub(crate) fn explain(error: &reqwest::Error, url: &str) -> (LmErrorKind, String) {
+    let place = place(url);
+    if error.is_timeout() && !error.is_connect() {
+        return (LmErrorKind::Timeout, format!("no whole answer from {place} in time"));
+    }
+    if error.is_timeout() {
+        let message = format!("{place} could not be reached in time; check the address and proxy");
+        return (LmErrorKind::Timeout, message);
+    }
+    let cause = innermost(error);
+    let message = match io_kind(error) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            format!("nothing answers at {place} (connection refused); is the server running?")
+        }
+        _ if cause.contains("certificate") => format!(
+            "the certificate of {place} is not trusted ({cause}); add it to the system's store \
+             or name it in SSL_CERT_FILE"
+        ),
+        _ if cause.contains("dns error") || cause.contains("lookup address") => {
+            format!("the host of {place} is not known; check the address and the network")
+        }
+        _ if error.is_connect() => {
+            format!("{place} could not be reached ({cause}); check the address and HTTPS_PROXY")
+        }
+        _ => format!("the connection to {place} broke ({cause}); try again"),
+    };
+    (LmErrorKind::Transport, message)
+}
+
+/// The URL up to the path, for people.
+fn place(url: &str) -> String {
+    reqwest::Url::parse(url).map_or_else(|_| url.to_owned(), |u| u.origin().ascii_serialization())
+}
+
+/// The innermost cause.
+fn innermost(error: &reqwest::Error) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    causes(error).find_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |e| (*e).source())
+}
+
+/// How long the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+    if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+    }
+    let value = text("retry-after")?;
+    if let Ok(seconds) = value.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(http_date(value)?).saturating_sub(now))
+}
+
+/// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let parts: Vec<&str> = text.split([' ', ':']).filter(|p| !p.is_empty()).collect();
+    let [_, day, month, year, hour, minute, second, "GMT"] = parts.as_slice() else { return None };
+    let number = |part: &str| part.parse::<u64>().ok();
+    let month = MONTHS.find(month).filter(|at| at % 3 == 0)? as u64 / 3;
+    let days = days_since_1970(number(year)?, month + 1, number(day)?)?;
+    Some(((days * 24 + number(hour)?) * 60 + number(minute)?) * 60 + number(second)?)
+}
+
+/// Days of the Gregorian calendar, counted in years that begin in March (H. Hinnant,
+/// "chrono-compatible low-level date algorithms").
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month <= 2 { year.checked_sub(1)? } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
+    days.checked_sub(719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_to_the_second() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1));
+        for wrong in ["", "tomorrow", "Sun, 06 Foo 1994 08:49:37 GMT", "06 Nov 1994 08:49:37"] {
+            assert_eq!(http_date(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn waits_come_in_three_forms() {
+        let wait = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(wait("retry-after", "2"), Some(Duration::from_secs(2)));
+        assert_eq!(wait("retry-after-ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(wait("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("retry-after", "soon"), None);
+        assert_eq!(wait("retry-after", "-1"), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! From names to LMs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use teleprompt_core::{Error, LmHandle, Result, names};
+
+use super::cache::{self, CacheConfig, Cached};
+use super::openai::{OpenAi, OpenAiConfig};
+use super::retry::Retry;
+
+/// The LM that is used where no one names another: a small one that runs in the process.
+pub const DEFAULT_LM: &str = "local:smollm2-135m";
+
+/// Where answers are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheMode {
+    /// Nowhere: equal requests are asked again.
+    Off,
+    /// In memory, for as long as the LM is held.
+    Memory,
+    /// In memory and in [`cache::default_dir`].
+    #[default]
+    Disk,
+    /// In memory and in this folder.
+    Folder(PathBuf),
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// Where answers are kept. Default: [`CacheMode::Disk`].
+    pub cache: CacheMode,
+    /// Threads of an LM that runs in the process (`local:`); others have none. Default: as many as
+    /// the engine sees fit.
+    pub threads: Option<u32>,
+    /// No lines and bars on stderr while a model is pulled. Default: false.
+    pub quiet: bool,
+}
+
+/// What a scheme's factory has to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LmTarget {
+    /// What stands before the first colon of the name.
+    pub scheme: String,
+    /// What stands behind it.
+    pub model: String,
+    /// The options of the call.
+    pub options: ConnectOptions,
+}
+
+impl LmTarget {
+    /// The whole name.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.scheme, self.model)
+    }
+}
+
+type Factory = dyn Fn(LmTarget) -> BoxFuture<'static, Result<LmHandle>> + Send + Sync;
+
+/// The schemes that names may begin with.
+///
+/// [`Registry::default`] knows
+/// - `local:NAME`, `local:PATH.gguf`: the embedded engine (feature `local`),
+/// - `openai:MODEL`: OpenAI's API, see [`OpenAiConfig`] for the key,
+/// - `openai:MODEL@http://HOST:PORT/v1`: any compatible server.
+///
+/// ```
+/// use teleprompt::lm::{CacheMode, ConnectOptions, Registry};
+/// use teleprompt::{Lm, LmHandle};
+/// use teleprompt_testkit::ScriptedLm;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> teleprompt::Result<()> {
+/// let registry = Registry::default().with_scheme("echo", |target| async move {
+///     let lm = ScriptedLm::new(|request| request.messages[0].content.to_string());
+///     Ok(LmHandle::new(lm.with_name(target.name())))
+/// });
+/// let options = ConnectOptions { cache: CacheMode::Memory, ..ConnectOptions::default() };
+/// let lm = registry.connect_with("echo:loud", options).await?;
+/// assert_eq!(lm.describe(), "cache(memory) → echo:loud");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry {
+    schemes: BTreeMap<String, Arc<Factory>>,
+}
+
+impl Registry {
+    /// A registry that knows no scheme.
+    pub fn empty() -> Self {
+        Self { schemes: BTreeMap::new() }
+    }
+
+    /// With one more scheme, or another meaning of one. The factory gives the bare LM with the
+    /// layers that it needs below a cache, such as [`Retry`]; the cache is added.
+    #[must_use]
+    pub fn with_scheme<F>(
+        mut self,
+        scheme: &str,
+        factory: impl Fn(LmTarget) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<LmHandle>> + Send + 'static,
+    {
+        let factory: Arc<Factory> = Arc::new(move |target| Box::pin(factory(target)));
+        self.schemes.insert(scheme.to_owned(), factory);
+        self
+    }
+
+    /// The LM of this name with default options.
+    ///
+    /// # Errors
+    /// As [`Registry::connect_with`].
+    pub async fn connect(&self, name: &str) -> Result<LmHandle> {
+        self.connect_with(name, ConnectOptions::default()).await
+    }
+
+    /// The LM of this name, cached as the options say.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the name has no known scheme, or no model, or needs a feature that is not
+    /// built in. Else what the scheme's factory says.
+    pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
+        let (scheme, model) = self.split(name)?;
+        let factory = self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))?;
+        let cache = cache_config(&options.cache);
+        let target = LmTarget { scheme: scheme.to_owned(), model: model.to_owned(), options };
+        let lm = factory(target).await?;
+        Ok(match cache {
+            None => lm,
+            Some(config) => LmHandle::new(Cached::new(lm, config)),
+        })
+    }
+
+    fn split<'n>(&self, name: &'n str) -> Result<(&'n str, &'n str)> {
+        match name.split_once(':') {
+            Some((scheme, model)) if !model.trim().is_empty() => Ok((scheme, model)),
+            Some((scheme, _)) if self.schemes.contains_key(scheme) => {
+                Err(Error::Config(format!("`{name}` names no model; write {scheme}:MODEL")))
+            }
+            _ => Err(self.unknown(name, name.split(':').next().unwrap_or_default())),
+        }
+    }
+
+    fn unknown(&self, name: &str, scheme: &str) -> Error {
+        let known: Vec<String> = self.schemes.keys().map(|s| format!("{s}:…")).collect();
+        let near = names::closest(scheme, self.schemes.keys().map(String::as_str));
+        let hint = near.map_or_else(String::new, |near| format!("did you mean `{near}:`? "));
+        Error::Config(format!(
+            "`{name}` is no LM name: {hint}names are {}, such as {DEFAULT_LM}, openai:MODEL or \
+             openai:MODEL@http://localhost:8080/v1",
+            known.join(", ")
+        ))
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::empty().with_scheme("local", local).with_scheme("openai", openai)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.schemes.keys()).finish()
+    }
+}
+
+/// The LM of this name, from the default [`Registry`] with default options.
+///
+/// ```no_run
+/// # async fn example() -> teleprompt::Result<()> {
+/// let lm = teleprompt::lm::connect("openai:llama3@http://localhost:11434/v1").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Registry::connect_with`].
+pub async fn connect(name: &str) -> Result<LmHandle> {
+    Registry::default().connect(name).await
+}
+
+fn cache_config(mode: &CacheMode) -> Option<CacheConfig> {
+    let dir = match mode {
+        CacheMode::Off => return None,
+        CacheMode::Memory => None,
+        CacheMode::Disk => Some(cache::default_dir()),
+        CacheMode::Folder(dir) => Some(dir.clone()),
+    };
+    Some(CacheConfig { dir, ..CacheConfig::default() })
+}
+
+/// `MODEL` or `MODEL@URL`; a model's own name may hold an `@`.
+async fn openai(target: LmTarget) -> Result<LmHandle> {
+    let at = ["@http://", "@https://"].iter().filter_map(|mark| target.model.find(mark)).min();
+    let (model, config) = match at.and_then(|at| target.model.split_at_checked(at)) {
+        Some((model, url)) => (model, OpenAiConfig::at(url.trim_start_matches('@'))),
+        None => (target.model.as_str(), OpenAiConfig::from_env()),
+    };
+    if model.is_empty() {
+        let name = target.name();
+        return Err(Error::Config(format!("`{name}` names no model; write openai:MODEL@URL")));
+    }
+    Ok(LmHandle::new(Retry::new(OpenAi::new(model, config)?)))
+}
+
+#[cfg(feature = "local")]
+use super::local::connect as local;
+
+#[cfg(not(feature = "local"))]
+async fn local(target: LmTarget) -> Result<LmHandle> {
+    Err(Error::Config(format!(
+        "`{}` needs the embedded engine, which this build lacks: build with the feature `local` \
+         (cargo add teleprompt --features local), use the command `teleprompt`, which has it, or \
+         name a server (openai:MODEL@http://HOST:PORT/v1)",
+        target.name()
+    )))
+}

@@ -1,0 +1,199 @@
+//! Repeating calls that failed in passing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
+use tokio::time::{Instant, sleep};
+
+/// How often and how long to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// Most further attempts. Default: 3.
+    pub retries: u32,
+    /// The wait before the first further attempt; each later one is twice as long. A random part,
+    /// up to half, is taken off, so that many callers do not come back at once. Default: 0.5 s.
+    pub first_wait: Duration,
+    /// The longest such wait. Default: 30 s.
+    pub longest_wait: Duration,
+    /// No attempt begins later than this after the first one. Default: 5 min.
+    pub total: Duration,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            retries: 3,
+            first_wait: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(30),
+            total: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Repeats what can succeed later ([`LmError::is_retryable`]): broken connections, time-outs, rate
+/// limits, failures of the server. All else, such as a refused key, is tried once.
+///
+/// Where the server says how long to wait, exactly that is waited; if that goes beyond
+/// [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
+/// Needs tokio's clock.
+///
+/// ```
+/// use teleprompt::lm::Retry;
+/// use teleprompt::{Lm, LmErrorKind, LmRequest, Message};
+/// use teleprompt_testkit::{Reply, ScriptedLm};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// let lm = Retry::new(ScriptedLm::replies([Reply::error(LmErrorKind::Server), "ok".into()]));
+/// let reply = lm.generate(&LmRequest::new(vec![Message::user("hi")])).await.unwrap();
+/// assert_eq!(reply.completions[0].text, "ok");
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Retry<L> {
+    inner: L,
+    config: RetryConfig,
+}
+
+impl<L: Lm> Retry<L> {
+    /// Wraps an LM, with the defaults of [`RetryConfig`].
+    pub fn new(inner: L) -> Self {
+        Self::with_config(inner, RetryConfig::default())
+    }
+
+    /// Wraps an LM.
+    pub fn with_config(inner: L, config: RetryConfig) -> Self {
+        Self { inner, config }
+    }
+
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts { config: &self.config, begin: Instant::now(), failed: 0 }
+    }
+
+    /// The first piece and the rest of a stream that has begun.
+    async fn begin<'a>(
+        &'a self,
+        request: &'a LmRequest,
+    ) -> Result<(Option<LmChunk>, LmStream<'a>), LmError> {
+        let mut attempts = self.attempts();
+        loop {
+            let mut stream = self.inner.stream(request);
+            match stream.next().await.transpose() {
+                Ok(first) => return Ok((first, stream)),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+}
+
+/// The attempts of one call.
+struct Attempts<'a> {
+    config: &'a RetryConfig,
+    begin: Instant,
+    failed: u32,
+}
+
+impl Attempts<'_> {
+    /// Waits for the next attempt, or gives the error back if there is to be none.
+    async fn after(&mut self, error: LmError) -> Result<(), LmError> {
+        self.failed += 1;
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        if self.failed > self.config.retries {
+            return Err(self.given_up(error, ""));
+        }
+        let wait = error.retry_after.unwrap_or_else(|| self.backoff(random_part()));
+        if self.begin.elapsed() + wait > self.config.total {
+            let reason = format!(
+                ": another would begin later than {} s after the first",
+                self.config.total.as_secs()
+            );
+            return Err(self.given_up(error, &reason));
+        }
+        sleep(wait).await;
+        Ok(())
+    }
+
+    fn backoff(&self, part: f64) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.failed.saturating_sub(1));
+        let wait = self.config.first_wait.saturating_mul(doubled).min(self.config.longest_wait);
+        wait.mul_f64(1.0 - part / 2.0)
+    }
+
+    fn given_up(&self, mut error: LmError, reason: &str) -> LmError {
+        if self.failed > 1 || !reason.is_empty() {
+            let times = if self.failed == 1 { "attempt" } else { "attempts" };
+            error.message += &format!(" (given up after {} {times}{reason})", self.failed);
+        }
+        error
+    }
+}
+
+/// A number in [0, 1), another one each time: the standard library seeds each hasher at random.
+fn random_part() -> f64 {
+    let bits = RandomState::new().hash_one(Instant::now());
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+impl<L: Lm> Lm for Retry<L> {
+    async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
+        let mut attempts = self.attempts();
+        loop {
+            match self.inner.generate(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+
+    fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
+        let begun = async move {
+            match self.begin(request).await {
+                Ok((first, rest)) => stream::iter(first.map(Ok)).chain(rest).boxed(),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            }
+        };
+        stream::once(begun).flatten().boxed()
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn identity(&self) -> String {
+        self.inner.identity()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn describe(&self) -> String {
+        format!("retry({}) → {}", self.config.retries, self.inner.describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_lose_up_to_half() {
+        let config = RetryConfig::default();
+        let wait = |failed, part| {
+            Attempts { config: &config, begin: Instant::now(), failed }.backoff(part).as_millis()
+        };
+        assert_eq!([1, 2, 3].map(|failed| wait(failed, 0.0)), [500, 1000, 2000]);
+        assert_eq!(wait(2, 1.0), 500);
+        assert_eq!(wait(40, 0.0), 30_000);
+    }
+
+    #[test]
+    fn the_random_part_varies_within_its_bounds() {
+        let parts: Vec<f64> = (0..100).map(|_| random_part()).collect();
+        assert!(parts.iter().all(|p| (0.0..1.0).contains(p)));
+        assert!(parts.iter().any(|p| *p < 0.5) && parts.iter().any(|p| *p >= 0.5));
+    }
+}

@@ -1,0 +1,9 @@
+use teleprompt::Signature;
+
+#[derive(Signature)]
+struct Ask {
+    #[input]
+    question: String,
+}
+
+fn main() {}
