@@ -31,11 +31,7 @@ pub(super) struct Output {
 }
 
 /// Checks names, order and types; `text` is the file's.
-pub(super) fn check(
-    text: &str,
-    file: &PipelineFile,
-    blocks: &[Block],
-) -> Result<Checked, Mistake> {
+pub(super) fn check(text: &str, file: &PipelineFile, blocks: &[Block]) -> Result<Checked, Mistake> {
     let scope = Scope::new(text, file, blocks)?;
     let conditions = conditions(blocks);
     let outputs = outputs(file, &scope)?;
@@ -92,9 +88,8 @@ fn outputs(file: &PipelineFile, scope: &Scope<'_>) -> Result<Vec<(Output, Source
             named.iter().try_for_each(|text| add(text.value.trim(), text.span.clone()))?;
         }
         (None, Some(last)) => {
-            let written = |field: &&Field| last.module.word() != "cot" || *field.name != *"reasoning";
-            let mut fields = last.signature.outputs().iter().filter(written);
-            fields.try_for_each(|field| add(&field.name, last.span.clone()))?;
+            let mut written = last.gives.iter().filter(|give| give.written);
+            written.try_for_each(|give| add(&give.field, last.span.clone()))?;
         }
         (None, None) => {}
     }
@@ -165,9 +160,11 @@ fn read_in_time(step: &Step, read: &Read, reached: &Reached) -> Result<(), Mista
     }
     let span = read.sources.first().map_or(0..0, |source| source.span.clone());
     let keys: Vec<String> = read.sources.iter().map(|s| format!("`{}`", s.key)).collect();
-    let what = format!("step `{}`: the input `{}` reads {}", step.name, read.field, keys.join(", "));
+    let what =
+        format!("step `{}`: the input `{}` reads {}", step.name, read.field, keys.join(", "));
     if reached.from.is_empty() {
-        let help = "move the step up, or, if the first value comes from outside, name it in `inputs`";
+        let help =
+            "move the step up, or, if the first value comes from outside, name it in `inputs`";
         let message = format!("{what}, which only a step further down gives");
         return Err(Mistake::new(span, message).help(help));
     }
@@ -263,8 +260,7 @@ fn check_types(
             let types = reached.into_iter().flat_map(|r| flow.producers(r));
             Known { types: types.filter_map(|p| p.ty.as_ref()).collect(), defs: &scope.defs }
         };
-        expr::check(&condition.expr, &look)
-            .map_err(|m| located(text, block, key, condition, m))?;
+        expr::check(&condition.expr, &look).map_err(|m| located(text, block, key, condition, m))?;
     }
     Ok(())
 }
@@ -272,7 +268,9 @@ fn check_types(
 fn read_fits(step: &Step, read: &Read, flow: &Flow, defs: &TypeDefs) -> Result<(), Mistake> {
     let Some(reached) = flow.field(step, read) else { return Ok(()) };
     for producer in flow.producers(reached) {
-        let Some(ty) = producer.ty.as_ref().filter(|ty| !fits(ty, &read.ty, defs)) else { continue };
+        let Some(ty) = producer.ty.as_ref().filter(|ty| !fits(ty, &read.ty, defs)) else {
+            continue;
+        };
         let span = read.sources.first().map_or(0..0, |source| source.span.clone());
         let message = format!(
             "step `{}`: the input `{}` is {}, which {} does not fit: it is {ty}",

@@ -233,7 +233,8 @@ fn entries<'v, 't>(table: &'v DeTable<'t>, key: &str, form: &str) -> Read<Vec<En
     let Some(entries) = value.get_ref().as_table() else {
         return Err(Mistake::new(value.span(), format!("`{key}` has the form `{form}`")));
     };
-    let name = |key: &Spanned<_>| Text { value: ToString::to_string(key.get_ref()), span: key.span() };
+    let name =
+        |key: &Spanned<_>| Text { value: ToString::to_string(key.get_ref()), span: key.span() };
     Ok(entries.iter().map(|(key, value)| (name(key), value)).collect())
 }
 

@@ -46,7 +46,6 @@ pub(super) struct Reached {
     pub maybe_nothing: bool,
 }
 
-
 /// The result: producers, and what reaches each reader.
 pub(super) struct Flow {
     pub producers: Vec<Producer>,
@@ -123,34 +122,43 @@ impl Walk {
     fn add_inputs(&mut self, scope: &Scope<'_>) {
         for input in &scope.inputs {
             let nullable = input.ty.as_ref().is_some_and(|ty| ty.is_nullable(&scope.defs));
-            let at = self.add(input.name.clone(), Producer {
-                label: format!("the input `{}`", input.name),
-                ty: input.ty.clone(),
-                description: input.description.clone(),
-                nullable,
-                step: None,
-            });
+            let at = self.add(
+                input.name.clone(),
+                Producer {
+                    label: format!("the input `{}`", input.name),
+                    ty: input.ty.clone(),
+                    description: input.description.clone(),
+                    nullable,
+                    step: None,
+                },
+            );
             self.start.insert(input.name.clone(), always(at));
         }
     }
 
     fn add_step(&mut self, step: &Step, defs: &TypeDefs) {
         for (give, field) in step.gives.iter().zip(step.signature.outputs()) {
-            self.add(give.key.clone(), Producer {
-                label: format!("`{}`", give.key),
-                ty: Some(field.ty.clone()),
-                description: field.description.clone(),
-                nullable: field.ty.is_nullable(defs),
-                step: Some(step.name.clone()),
-            });
-            for list in step.collects.iter().filter(|c| c.field == give.field) {
-                let at = self.add(list.list.clone(), Producer {
-                    label: format!("the list `{}`", list.list),
-                    ty: Some(Type::list(field.ty.clone())),
-                    description: Arc::from(""),
-                    nullable: false,
+            self.add(
+                give.key.clone(),
+                Producer {
+                    label: format!("`{}`", give.key),
+                    ty: Some(field.ty.clone()),
+                    description: field.description.clone(),
+                    nullable: field.ty.is_nullable(defs),
                     step: Some(step.name.clone()),
-                });
+                },
+            );
+            for list in step.collects.iter().filter(|c| c.field == give.field) {
+                let at = self.add(
+                    list.list.clone(),
+                    Producer {
+                        label: format!("the list `{}`", list.list),
+                        ty: Some(Type::list(field.ty.clone())),
+                        description: Arc::from(""),
+                        nullable: false,
+                        step: Some(step.name.clone()),
+                    },
+                );
                 let held = self.start.entry(list.list.clone()).or_default();
                 held.from.insert(at);
             }

@@ -81,6 +81,7 @@ impl Lowering<'_> {
         let gives = signature.outputs().iter().map(|f| Give {
             field: f.name.clone(),
             key: format!("{name}.{}", f.name).into(),
+            written: written.output(&f.name).is_some(),
         });
         Ok(Step {
             name: name.clone(),

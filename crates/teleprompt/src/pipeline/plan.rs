@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use teleprompt_core::{Context, Module, Prediction, Predictors, Record, Result, Signature, Type, Visit};
+use teleprompt_core::{
+    Context, Module, Prediction, Predictors, Record, Result, Signature, Type, Visit,
+};
 
 use super::expr::Expr;
 use super::file::Text;
@@ -74,6 +76,8 @@ pub(super) struct Source {
 pub(super) struct Give {
     pub field: Arc<str>,
     pub key: Arc<str>,
+    /// Whether the signature was written with it; chain of thought adds another.
+    pub written: bool,
 }
 
 /// A list to which each run of a step adds the value of an output.

@@ -148,10 +148,11 @@ impl<'p> Run<'p> {
     }
 
     fn why_missing(&self, key: &str) -> Option<String> {
-        let (step, cause) = self.skipped.iter().find(|(step, cause)| match key.split_once('.') {
-            Some((named, _)) => named == **step,
-            None => gives(cause, step, key),
-        })?;
+        let (step, cause) =
+            self.skipped.iter().find(|(step, cause)| match key.split_once('.') {
+                Some((named, _)) => named == **step,
+                None => gives(cause, step, key),
+            })?;
         let when = cause.when.as_ref().map(|c| c.expr.to_string()).unwrap_or_default();
         let group = if *cause.name == **step {
             String::new()
@@ -187,8 +188,10 @@ impl<'p> Run<'p> {
     /// The pipeline's outputs; those of skipped steps are left out.
     pub fn finish(self, outputs: &[Output]) -> Prediction {
         let value = |output: &Output| self.values.get(&output.key).map(|value| (**value).clone());
-        let fields: Record =
-            outputs.iter().filter_map(|output| Some((output.name.clone(), value(output)?))).collect();
+        let fields: Record = outputs
+            .iter()
+            .filter_map(|output| Some((output.name.clone(), value(output)?)))
+            .collect();
         let prediction = Prediction::new(fields);
         let Some((step, completions)) = self.last else {
             return prediction.with_completions(Vec::new(), self.usage);

@@ -130,7 +130,9 @@ impl<'p> Scope<'p> {
         let hint = match closest(key, known) {
             Some(near) => format!("; did you mean `{near}`?"),
             None if self.declared => format!("; if it is an input, add `{key}` to `inputs`"),
-            None => "; if it is an input that no step reads, list all inputs: `inputs = [\"…\"]`".into(),
+            None => {
+                "; if it is an input that no step reads, list all inputs: `inputs = [\"…\"]`".into()
+            }
         };
         format!("there is no value `{key}`: it is no input, and no step gives it{hint}")
     }
@@ -181,7 +183,8 @@ fn definitions(steps: &[&Step]) -> Result<TypeDefs, Mistake> {
                         "step `{}`: the type `{name}` is {ty} here and {other} in another step",
                         step.name
                     );
-                    return Err(Mistake::new(step.span.clone(), message).help("rename one of the two types"));
+                    return Err(Mistake::new(step.span.clone(), message)
+                        .help("rename one of the two types"));
                 }
                 _ => all.insert(name.clone(), ty.clone()),
             };

@@ -123,7 +123,8 @@ fn quoted(rest: &str, quote: char) -> Lexed {
             },
             _ if c == quote => {
                 json.push('"');
-                let unknown = || (at + 1, "this text has an escape that JSON does not know".into(), "");
+                let unknown =
+                    || (at + 1, "this text has an escape that JSON does not know".into(), "");
                 return match serde_json::from_str(&json) {
                     Ok(Value::String(text)) => Ok((Token::Text(text), at + 1)),
                     _ => Err(unknown()),
@@ -134,5 +135,9 @@ fn quoted(rest: &str, quote: char) -> Lexed {
             c => json.push(c),
         }
     }
-    Err((rest.trim_end().len(), "this text is not closed".into(), "it ends with the quote it began with"))
+    Err((
+        rest.trim_end().len(),
+        "this text is not closed".into(),
+        "it ends with the quote it began with",
+    ))
 }

@@ -81,7 +81,11 @@ fn mistakes_are_shown_with_a_caret() {
     for (text, message, marked) in [
         ("", "expected a name or a value, found the end", ""),
         ("x <", "expected a name or a value, found the end", ""),
-        ("x = 1", "`=` has no meaning in a condition\n  x = 1\n    ^\n  to compare, write `==`", "="),
+        (
+            "x = 1",
+            "`=` has no meaning in a condition\n  x = 1\n    ^\n  to compare, write `==`",
+            "=",
+        ),
         ("x && y", "write `and`", "&&"),
         ("x || y", "write `or`", "||"),
         ("!x", "write `not`", "!"),
@@ -156,7 +160,10 @@ fn types_show_mistakes() {
         ("l > 2", "a list is neither smaller nor greater"),
         ("s in x", "nothing can be in a number"),
         ("x in s", "a number is never in text"),
-        ("e == 'refnd'", "`e` is never \"refnd\"\n  e == 'refnd'\n       ^^^^^^^\n  did you mean `\"refund\"`?"),
+        (
+            "e == 'refnd'",
+            "`e` is never \"refnd\"\n  e == 'refnd'\n       ^^^^^^^\n  did you mean `\"refund\"`?",
+        ),
         ("'zzz' != o", "it is one of: \"refund\", \"other\""),
         ("o not in ['other', 'refunds']", "`o` is never \"refunds\""),
         ("not (t or x == 'high')", "never equal"),
@@ -171,7 +178,9 @@ fn literals() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_filter("JSON has finite numbers only", |x| x.is_finite()).prop_map(Value::from),
+        any::<f64>()
+            .prop_filter("JSON has finite numbers only", |x| x.is_finite())
+            .prop_map(Value::from),
         any::<String>().prop_map(Value::from),
     ];
     scalar.prop_recursive(2, 8, 3, |inner| prop::collection::vec(inner, 0..3).prop_map(Value::from))
