@@ -1,5 +1,6 @@
 //! `#[derive(Module)]`: every predictor is found, in order, under a stable path.
 #![deny(warnings)]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
