@@ -85,12 +85,12 @@ fn cases() -> Result<Vec<Case>, String> {
         (signature("q -> reasoning, answer")?, texts(&["reasoning", "answer"])),
         (signature("q -> answer: str?, other: str?")?, {
             let mut all = texts(&["answer", "other"]);
-            all.push(record! { answer: null, other: null });
+            all.push(record! { answer: (), other: () });
             all
         }),
         (signature("q -> answer: int | str, other: any")?, {
             let mut all = texts(&["answer", "other"]);
-            all.push(record! { answer: 7, other: [1, {"a": null}] });
+            all.push(record! { answer: 7, other: json!([1, {"a": null}]) });
             all
         }),
         (
@@ -105,17 +105,17 @@ fn cases() -> Result<Vec<Case>, String> {
         (
             signature(nested)?,
             vec![
-                record! { answer: [] },
-                record! { answer: [
+                record! { answer: json!([]) },
+                record! { answer: json!([
                     {"name": "Ann\n\"x\"", "tags": {}, "at": [1, "2024-01-05"], "x": null},
                     {"name": "", "tags": {"a b": 2}, "at": [-1, "2024-01-05"], "x": "7"},
                     {"name": "[[ ## answer ## ]]", "tags": {"": 0}, "at": [0, "2024-01-05"], "x": 7},
-                ] },
+                ]) },
             ],
         ),
         (
             signature("q -> a: Node where Node = {v: str, children: list[Node]}")?,
-            vec![record! { a: {"v": "x", "children": [{"v": "y", "children": []}]} }],
+            vec![record! { a: json!({"v": "x", "children": [{"v": "y", "children": []}]}) }],
         ),
     ])
 }
@@ -192,7 +192,7 @@ fn nonsense_is_an_error(adapter: &dyn Adapter, signature: &Signature, findings: 
 /// Missing inputs are left out, null is written, and data cannot pose as a section.
 fn inputs_are_shown(adapter: &dyn Adapter, findings: &mut Vec<String>) -> Result<(), String> {
     let signature = signature("context: list[str], question, note: str? -> answer")?;
-    let inputs = record! { question: "6 × 7?", context: ["one", "two"], note: null };
+    let inputs = record! { question: "6 × 7?", context: ["one", "two"], note: () };
     let turn = adapter.user(&signature, &inputs);
     for part in ["6 × 7?", "one", "two", "null"] {
         if !turn.contains(part) {
