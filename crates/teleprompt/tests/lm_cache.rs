@@ -260,29 +260,32 @@ async fn processes_that_ask_the_same_at_once_make_each_request_once() {
     assert_eq!(stats(dir.path()).unwrap().entries, 10);
 }
 
+/// The cost of a call: the best of many short runs, which a busy machine disturbs least.
+async fn best_of_runs(lm: &impl Lm, request: &LmRequest) -> Duration {
+    const CALLS: u32 = 50;
+    let mut best = Duration::MAX;
+    for _ in 0..500 {
+        let begin = std::time::Instant::now();
+        for _ in 0..CALLS {
+            lm.generate(request).await.unwrap();
+        }
+        best = best.min(begin.elapsed() / CALLS);
+    }
+    best
+}
+
 /// Not a test of behaviour but of cost, on release builds: run by hand with
 /// `cargo test --release -p teleprompt --test lm_cache -- --ignored --nocapture costs`.
 #[tokio::test]
 #[ignore = "measures; see above"]
 async fn costs_of_hits() {
     let dir = tempfile::tempdir().unwrap();
-    let message = "word ".repeat(800);
-    let request = request(&message);
+    let request = request(&"word ".repeat(800));
     let lm = ScriptedLm::new(|_| "an answer of some length, as a few-shot classifier gives it");
-    let cached = on_disk(&lm, dir.path());
-    cached.generate(&request).await.unwrap();
-    let rounds = 100_000;
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds {
-        cached.generate(&request).await.unwrap();
-    }
-    println!("memory hit: {:?}", begin.elapsed() / rounds);
-    let config = || CacheConfig { memory_entries: 0, ..CacheConfig::on_disk(dir.path()) };
-    let cached = Cached::new(lm.clone(), config());
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds / 10 {
-        cached.generate(&request).await.unwrap();
-    }
-    println!("disk hit: {:?}", begin.elapsed() / (rounds / 10));
+    let in_memory = on_disk(&lm, dir.path());
+    in_memory.generate(&request).await.unwrap();
+    println!("memory hit: {:?}", best_of_runs(&in_memory, &request).await);
+    let config = CacheConfig { memory_entries: 0, ..CacheConfig::on_disk(dir.path()) };
+    println!("disk hit: {:?}", best_of_runs(&Cached::new(lm.clone(), config), &request).await);
     assert_eq!(lm.calls(), 1);
 }

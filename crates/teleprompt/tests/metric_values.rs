@@ -3,8 +3,7 @@
 
 mod evaluate_support;
 
-use evaluate_support::context;
-use futures::executor::block_on;
+use evaluate_support::{block_on, context};
 use serde_json::{Value, json};
 use teleprompt::evaluate::metrics::{
     contains, exact_match, f1, json_equality, number_equality, passage_match,

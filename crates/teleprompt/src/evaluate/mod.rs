@@ -27,7 +27,7 @@
 //! #     fn assistant(&self, _: &Signature, _: &Record) -> String { String::new() }
 //! #     fn parse(&self, _: &Signature, _: &str) -> Result<Parsed, ParseError> { Ok(Parsed::default()) }
 //! # }
-//! # futures::executor::block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! # let cx = Context::new(LmHandle::new(Silent), std::sync::Arc::new(Plain));
 //! # let program = Echo;
 //! let data = "{\"question\": \"Lima\", \"answer\": \"lima\"}\n{\"question\": \"?\", \"answer\": \"Rome\"}";

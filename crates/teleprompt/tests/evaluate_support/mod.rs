@@ -1,5 +1,6 @@
 //! Small modules and a context without a real LM, for the tests of metrics and evaluation.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::expect_used, reason = "tests")]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,6 +37,12 @@ impl Adapter for Plain {
     fn parse(&self, _: &Signature, _: &str) -> Result<Parsed, ParseError> {
         Ok(Parsed::default())
     }
+}
+
+/// Runs a future on this thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime on this thread").block_on(future)
 }
 
 pub fn context() -> Context {
