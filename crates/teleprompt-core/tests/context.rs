@@ -1,5 +1,13 @@
 //! The context: which parameters and LM are in force, and that changing a copy changes no other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 
 use teleprompt_core::{

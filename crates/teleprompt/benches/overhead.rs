@@ -1,5 +1,13 @@
 //! Our own cost per call, without an LM: rendering, parsing, trace, usage, evaluation, cache.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

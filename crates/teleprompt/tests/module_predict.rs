@@ -1,5 +1,13 @@
 //! Predictors and programs on a scripted LM: calls, retries, traces, parameters.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 
 use teleprompt::adapter::{ChatAdapter, JsonAdapter};

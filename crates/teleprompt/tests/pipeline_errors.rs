@@ -1,5 +1,13 @@
 //! Mistakes in pipeline files: one message with the place and what to do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use teleprompt::pipeline::Pipeline;
 
 fn error(file: &str) -> String {

@@ -27,8 +27,8 @@ const SIGNATURE: &str = r#""What does the customer want?" message -> intent: enu
 /// The recipe. Chosen on train and validation examples alone.
 fn recipe() -> BootstrapFewShotWithRandomSearch {
     BootstrapFewShotWithRandomSearch {
-        max_labeled_demos: 16,
-        num_candidate_programs: 3,
+        max_labeled_demos: 8,
+        num_candidate_programs: 2,
         ..BootstrapFewShotWithRandomSearch::default()
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! # async fn run(cx: Context, train: Dataset) -> Result<()> {
 //! let program = Predict::of(r#"message -> intent: enum["refund", "parcel"]"#)?;
-//! let compiled = LabeledFewShot { k: 8 }
+//! let compiled = LabeledFewShot { k: 8, ..Default::default() }
 //!     .compiler(metric::exact_match("intent"))
 //!     .compile(&cx, &program, &train)
 //!     .await?;
@@ -27,8 +27,8 @@ pub mod propose;
 pub mod race;
 mod report;
 pub mod search;
-pub mod study;
 mod splits;
+pub mod study;
 mod task;
 pub mod teleprompter;
 

@@ -98,8 +98,24 @@ impl Task<'_> {
         finish(hasher, example)
     }
 
+    /// Hash of all that a calibration over these examples depends on.
+    pub(super) fn calibration_key(&self, state: &ProgramState, examples: &[&Example]) -> String {
+        let mut hasher = base(&self.cx, self.program, self.metric);
+        hasher.update(b"calibration");
+        hasher.update(state.hash().as_bytes());
+        for example in examples {
+            hasher.update(&serde_json::to_vec(&example.inputs()).unwrap_or_default());
+        }
+        hasher.finalize().to_hex().get(..32).unwrap_or_default().to_owned()
+    }
+
     /// Hash of all that a run of the teacher depends on.
-    pub(super) fn teacher_key(&self, state: &ProgramState, example: &Example, round: u64) -> String {
+    pub(super) fn teacher_key(
+        &self,
+        state: &ProgramState,
+        example: &Example,
+        round: u64,
+    ) -> String {
         let mut hasher = base(&self.teacher_cx, self.teacher.unwrap_or(self.program), self.metric);
         hasher.update(state.hash().as_bytes());
         hasher.update(&round.to_le_bytes());
