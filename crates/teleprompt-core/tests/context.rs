@@ -61,7 +61,7 @@ fn state(name: &str, paths: &[&str]) -> Arc<ProgramState> {
 }
 
 fn in_force(cx: &Context, path: &str) -> Option<String> {
-    cx.parameters(path).and_then(|p| p.instructions.as_deref().map(str::to_owned))
+    cx.parameters(path).first().and_then(|p| p.instructions.as_deref().map(str::to_owned))
 }
 
 #[test]

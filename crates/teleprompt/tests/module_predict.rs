@@ -13,8 +13,8 @@ use std::sync::Arc;
 use teleprompt::adapter::{ChatAdapter, JsonAdapter};
 use teleprompt::prelude::*;
 use teleprompt::{
-    Completion, FinishReason, Limits, LmRequest, LmResponse, Module as _, Parameters, ProgramState,
-    Role, TraceRecorder, bind,
+    Completion, FinishReason, Limits, LmRequest, LmResponse, Parameters, ProgramState, Role,
+    TraceRecorder, bind,
 };
 use teleprompt_testkit::scripted::ScriptedLm;
 
