@@ -164,7 +164,9 @@ fn round_trip(
             "{signature}: {outputs:?} was written as {written:?} and read as {:?} with {:?}",
             read.fields, read.flags
         )),
-        Err(e) => findings.push(format!("{signature}: {outputs:?} was written as {written:?}: {e}")),
+        Err(e) => {
+            findings.push(format!("{signature}: {outputs:?} was written as {written:?}: {e}"))
+        }
     }
 }
 

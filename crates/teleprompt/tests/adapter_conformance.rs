@@ -1,5 +1,13 @@
 //! The conformance suite over both adapters, and the proof that it bites.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 use std::sync::Arc;
 
 use teleprompt::adapter::{ChatAdapter, NAMES, by_name};
@@ -33,9 +41,10 @@ impl Adapter for Broken {
     fn user(&self, signature: &Signature, inputs: &Record) -> String {
         match self.0 {
             "user" => String::new(),
-            "injection" => {
-                inputs.iter().map(|(n, v)| format!("{n}\n{}", v.as_str().unwrap_or("null"))).collect()
-            }
+            "injection" => inputs
+                .iter()
+                .map(|(n, v)| format!("{n}\n{}", v.as_str().unwrap_or("null")))
+                .collect(),
             _ => ChatAdapter.user(signature, inputs),
         }
     }
@@ -54,7 +63,8 @@ impl Adapter for Broken {
             ("trim", Ok(mut parsed)) => {
                 let trimmed = |v: &serde_json::Value| v.as_str().map(|s| s.trim().to_owned());
                 let fields = parsed.fields.iter();
-                let fields = fields.map(|(n, v)| (n.clone(), trimmed(v).map_or(v.clone(), Into::into)));
+                let fields =
+                    fields.map(|(n, v)| (n.clone(), trimmed(v).map_or(v.clone(), Into::into)));
                 parsed.fields = fields.collect();
                 Ok(parsed)
             }
@@ -83,7 +93,15 @@ impl Adapter for Broken {
 fn the_suite_bites() {
     check(&Broken("nothing")).unwrap();
     let broken = [
-        "name", "system", "user", "injection", "assistant", "trim", "reply", "lenient", "complaint",
+        "name",
+        "system",
+        "user",
+        "injection",
+        "assistant",
+        "trim",
+        "reply",
+        "lenient",
+        "complaint",
         "demos",
     ];
     for what in broken {

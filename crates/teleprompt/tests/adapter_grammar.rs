@@ -1,5 +1,13 @@
 //! The grammar of chat replies against llguidance, with one token a byte.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 mod adapter_support;
 
 use std::sync::LazyLock;
@@ -69,10 +77,18 @@ fn values_are_enforced() {
             }
         }
     };
-    case("int", &["0", "-7", "18446744073709551615"], &["", "1.0", "x", "007", "18446744073709551616"]);
+    case(
+        "int",
+        &["0", "-7", "18446744073709551615"],
+        &["", "1.0", "x", "007", "18446744073709551616"],
+    );
     case("int(1..5)", &["1", "5"], &["0", "6", "15", "five"]);
     case("int(in [1, 3])", &["1", "3"], &["2"]);
-    case("float(0..1)", &["0", "0.25", "1.0"], &["1.01", "-0.1", "1e-3", "0.333333333333333333333"]);
+    case(
+        "float(0..1)",
+        &["0", "0.25", "1.0"],
+        &["1.01", "-0.1", "1e-3", "0.333333333333333333333"],
+    );
     case("float(..-0.5)", &["-0.5", "-7.25"], &["-0.4", "0", "0.5"]);
     case("bool", &["true", "false"], &["True", "yes"]);
     case("date", &["2024-02-29", "1999-12-31"], &["2023-02-29", "2024-13-01", "2024-1-1"]);
@@ -80,7 +96,11 @@ fn values_are_enforced() {
     case("str(pattern \"[A-Z]{2}/[0-9]+\")", &["AB/7"], &["ab/7", "AB/", "AB/7 "]);
     case("list[int](len 1..2)", &["[1]", "[1, 2]"], &["[]", "[1, 2, 3]", "[1,2]", "[1, x]"]);
     case("list[str]", &["[]", "[\"a\", \"b\\n\"]"], &["a, b", "[a]"]);
-    case("{a: int, b: str?}", &["{\"a\": 1, \"b\": null}"], &["{\"a\": 1}", "{\"b\": null, \"a\": 1}"]);
+    case(
+        "{a: int, b: str?}",
+        &["{\"a\": 1, \"b\": null}"],
+        &["{\"a\": 1}", "{\"b\": null, \"a\": 1}"],
+    );
     case("dict[str, bool]", &["{}", "{\"k\": true}"], &["{\"k\": 1}"]);
     case("int?", &["5", "null"], &["None", ""]);
     case("int | bool", &["5", "true"], &["x"]);
@@ -133,7 +153,8 @@ fn walk(signature: &Signature, seed: u64) -> Option<String> {
     let mut state = seed;
     let mut random = move |n: usize| {
         // A linear congruence (Knuth's MMIX); the high bits are good enough here.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % n.max(1)
     };
     let mut matcher = matcher(signature);
@@ -149,9 +170,8 @@ fn walk(signature: &Signature, seed: u64) -> Option<String> {
             return String::from_utf8(reply).ok();
         }
         if random(5) == 0
-            && let Some(marker) = markers.iter().find(|m| {
-                matcher.validate_tokens(m).unwrap_or(0) == m.len()
-            })
+            && let Some(marker) =
+                markers.iter().find(|m| matcher.validate_tokens(m).unwrap_or(0) == m.len())
         {
             matcher.consume_tokens(marker).unwrap();
             reply.extend(marker.iter().map(|t| u8::try_from(*t).unwrap()));

@@ -1,5 +1,13 @@
 //! What is written is read back: for random signatures and values, in both forms.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 mod adapter_support;
 
 use proptest::prelude::*;
@@ -27,7 +35,7 @@ proptest! {
     ) {
         for adapter in [&ChatAdapter as &dyn Adapter, &JsonAdapter] {
             let mut reply = adapter.assistant(&signature, &outputs);
-            let mut spot = |index: prop::sample::Index, len: usize| {
+            let spot = |index: prop::sample::Index, len: usize| {
                 (0..=index.index(len + 1)).rev().find(|i| reply.is_char_boundary(*i)).unwrap_or(0)
             };
             let len = reply.len();

@@ -1,5 +1,13 @@
 //! The exact text of prompts, and how replies in other forms are read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 use serde_json::json;
 use teleprompt::adapter::{ChatAdapter, JsonAdapter};
 use teleprompt::{Adapter, Flag, Repair, Signature, record};
@@ -137,7 +145,10 @@ fn chat_replies_in_other_forms() {
         ("[[## reason ##]]\nR\n[[## answer ##]]\n4", "reason: loose_marker, answer: loose_marker"),
         ("**[[ ## reason ## ]]**\nR\n[[ ## answer ## ]]\n4", "reason: loose_marker"),
         ("  [[ ## reason ## ]] R\n[[ ## answer ## ]]\n4", "reason: loose_marker"),
-        ("[[ ## Reason ## ]]\nR\n[[ ## ANSWER ## ]]\n4", "reason: loose_marker, answer: loose_marker"),
+        (
+            "[[ ## Reason ## ]]\nR\n[[ ## ANSWER ## ]]\n4",
+            "reason: loose_marker, answer: loose_marker",
+        ),
         ("## reason\nR\n## answer\n4", "reason: loose_marker, answer: loose_marker"),
         ("### Reason:\nR\n### Answer: 4", "reason: loose_marker, answer: loose_marker"),
         ("Reason: R\nAnswer: 4", "reason: loose_marker, answer: loose_marker"),
@@ -164,7 +175,10 @@ fn chat_replies_in_other_forms() {
     }
     for (reply, error) in [
         ("[[ ## answer ## ]]\n4", "reason: it is missing"),
-        ("[[ ## reason ## ]]\nR\n[[ ## answer ## ]]\nfive", "answer: \"five\" has no number in figures"),
+        (
+            "[[ ## reason ## ]]\nR\n[[ ## answer ## ]]\nfive",
+            "answer: \"five\" has no number in figures",
+        ),
         ("[[ ## reason ## ]]\n\n[[ ## answer ## ]]\n4", "reason: it is empty"),
         ("I do not know.", "reason: it is missing; answer: it is missing"),
         ("", "reason: it is missing; answer: it is missing"),
@@ -182,7 +196,8 @@ fn text_below_a_marker_is_text_whatever_it_looks_like() {
     assert_eq!(read.fields["reason"], "Answer: 5 is wrong\n## answer\n{\"answer\": 1}");
     assert!(read.flags.is_empty());
     // DSPy turns this separator into a line break, and cuts inline text after an indented marker.
-    let read = ChatAdapter.parse(&two, "[[ ## reason ## ]]\na\u{2028}b\n[[ ## answer ## ]]\nx").unwrap();
+    let read =
+        ChatAdapter.parse(&two, "[[ ## reason ## ]]\na\u{2028}b\n[[ ## answer ## ]]\nx").unwrap();
     assert_eq!(read.fields["reason"], "a\u{2028}b");
     let read = ChatAdapter.parse(&two, "  [[ ## reason ## ]] hi\n[[ ## answer ## ]]\nx").unwrap();
     assert_eq!(read.fields["reason"], "hi");
@@ -194,13 +209,19 @@ fn a_lone_output_needs_no_marker() {
     let ok = |value: &str, flags: &str| Ok((value.to_owned(), flags.to_owned()));
     assert_eq!(case("q -> a", "Paris."), ok(r#"{"a":"Paris."}"#, "a: no_marker"));
     assert_eq!(case("q -> a: int", "42"), ok(r#"{"a":42}"#, "a: no_marker"));
-    assert_eq!(case("q -> a: int", "<think>6×7</think>42"), ok(r#"{"a":42}"#, "thinking, a: no_marker"));
     assert_eq!(
-        case("q -> a: {x: int}", "{\"x\": 1}"),
-        ok(r#"{"a":{"x":1}}"#, "a: no_marker")
+        case("q -> a: int", "<think>6×7</think>42"),
+        ok(r#"{"a":42}"#, "thinking, a: no_marker")
     );
-    assert_eq!(case("q -> a: int", "no idea"), Err("a: \"no idea\" has no number in figures".into()));
-    assert_eq!(case("q -> a: int", "<think>only"), Err("a: \"only\" has no number in figures".into()));
+    assert_eq!(case("q -> a: {x: int}", "{\"x\": 1}"), ok(r#"{"a":{"x":1}}"#, "a: no_marker"));
+    assert_eq!(
+        case("q -> a: int", "no idea"),
+        Err("a: \"no idea\" has no number in figures".into())
+    );
+    assert_eq!(
+        case("q -> a: int", "<think>only"),
+        Err("a: \"only\" has no number in figures".into())
+    );
     assert_eq!(case("q -> a", "[[ ## b ## ]]\nParis"), Err("a: it is missing".into()));
 }
 

@@ -1,5 +1,13 @@
 //! No reply makes the parser panic, and long ones take time in proportion to their length.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -9,9 +17,22 @@ use teleprompt::{Signature, Type};
 
 fn types() -> Vec<(Type, teleprompt::TypeDefs)> {
     [
-        "str", "str(len 1..5)", "int", "float(0..1)", "bool", "date", "any", "enum[\"a b\", \"c\", 1]",
-        "list[int]", "list[str]", "dict[str, float]", "tuple[int, str]", "int?", "int | list[str] | str",
-        "{a: int, b: list[{c: date?}]}", "N where N = {v: int, next: N?, also: N | str?}",
+        "str",
+        "str(len 1..5)",
+        "int",
+        "float(0..1)",
+        "bool",
+        "date",
+        "any",
+        "enum[\"a b\", \"c\", 1]",
+        "list[int]",
+        "list[str]",
+        "dict[str, float]",
+        "tuple[int, str]",
+        "int?",
+        "int | list[str] | str",
+        "{a: int, b: list[{c: date?}]}",
+        "N where N = {v: int, next: N?, also: N | str?}",
         "A where A = {x: A, k: int?} | {x: A} | {x: A, j: int?}",
     ]
     .iter()
@@ -23,10 +44,54 @@ fn types() -> Vec<(Type, teleprompt::TypeDefs)> {
 }
 
 const PIECES: &[&str] = &[
-    "{", "}", "[", "]", "\"", "'", "“", "”", ",", ":", "\\", "\\u", "\\ud83d", "\\n", "\\frac", "//",
-    "/*", "*/", "#", "```", "```json\n", "null", "None", "true", "1", "-", ".", "e", "5 to 10", "a",
-    "\n", " ", "é", "😀", "<think>", "</think>", "[[ ## x ## ]]", "[[ ##", "x:", "- ", "1. ", "%", "$",
-    "2024-01-05", "\u{0}", "\u{2028}", "a b", "not ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "“",
+    "”",
+    ",",
+    ":",
+    "\\",
+    "\\u",
+    "\\ud83d",
+    "\\n",
+    "\\frac",
+    "//",
+    "/*",
+    "*/",
+    "#",
+    "```",
+    "```json\n",
+    "null",
+    "None",
+    "true",
+    "1",
+    "-",
+    ".",
+    "e",
+    "5 to 10",
+    "a",
+    "\n",
+    " ",
+    "é",
+    "😀",
+    "<think>",
+    "</think>",
+    "[[ ## x ## ]]",
+    "[[ ##",
+    "x:",
+    "- ",
+    "1. ",
+    "%",
+    "$",
+    "2024-01-05",
+    "\u{0}",
+    "\u{2028}",
+    "a b",
+    "not ",
 ];
 
 proptest! {
@@ -58,9 +123,38 @@ proptest! {
 #[test]
 fn long_replies_take_time_in_proportion() {
     let units = [
-        "[", "{", "[1,", "{\"a\":", "{\"a\":{\"a\":1},", "\"", "'", "\\", "{'", "[\"a\" ", "```", "```json\n{",
-        "{a ", "[[ ## x ## ]]\n", "x: 1\n", "- a\n", "1,", "/*", "//", "a ", "<think>", "{\"x\": 1} ",
-        "not c ", "5 ", "\n", "\\u", "“", "[]", "{}{", "# ", "},{", "{\"a\": \"b\" \"c\", ",
+        "[",
+        "{",
+        "[1,",
+        "{\"a\":",
+        "{\"a\":{\"a\":1},",
+        "\"",
+        "'",
+        "\\",
+        "{'",
+        "[\"a\" ",
+        "```",
+        "```json\n{",
+        "{a ",
+        "[[ ## x ## ]]\n",
+        "x: 1\n",
+        "- a\n",
+        "1,",
+        "/*",
+        "//",
+        "a ",
+        "<think>",
+        "{\"x\": 1} ",
+        "not c ",
+        "5 ",
+        "\n",
+        "\\u",
+        "“",
+        "[]",
+        "{}{",
+        "# ",
+        "},{",
+        "{\"a\": \"b\" \"c\", ",
     ];
     for unit in units {
         let text = unit.repeat(60_000 / unit.len());

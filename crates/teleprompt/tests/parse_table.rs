@@ -1,5 +1,13 @@
 //! Texts and what they are read as: one line a case.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly"
+)]
+
 use serde_json::Value;
 use teleprompt::parse::{coerce_json, coerce_text, root_errors};
 use teleprompt::{Repair, Signature, Type, TypeDefs};
@@ -335,20 +343,55 @@ fn lists_and_tuples() {
 fn objects_and_maps() {
     const PERSON: &str = "{name: str, age: int, email: str?}";
     check_good(&[
-        (PERSON, r#"{"name": "Ann", "age": 41, "email": null}"#, r#"{"name":"Ann","age":41,"email":null}"#, ""),
+        (
+            PERSON,
+            r#"{"name": "Ann", "age": 41, "email": null}"#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "",
+        ),
         (PERSON, r#"{"name": "Ann", "age": 41}"#, r#"{"name":"Ann","age":41,"email":null}"#, ""),
-        (PERSON, r#"{"Name": "Ann", "AGE": 41}"#, r#"{"name":"Ann","age":41,"email":null}"#, "field_name"),
-        (PERSON, r#"{"nmae": "Ann", "age": 41}"#, r#"{"name":"Ann","age":41,"email":null}"#, "field_name"),
-        (PERSON, r#"{"name": "Ann", "age": 41, "x": 1}"#, r#"{"name":"Ann","age":41,"email":null}"#, "extra_field"),
-        (PERSON, r#"[{"name": "Ann", "age": 41}]"#, r#"{"name":"Ann","age":41,"email":null}"#, "unwrapped"),
-        (PERSON, r#""{\"name\": \"Ann\", \"age\": 41}""#, r#"{"name":"Ann","age":41,"email":null}"#, "json_in_text"),
+        (
+            PERSON,
+            r#"{"Name": "Ann", "AGE": 41}"#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "field_name",
+        ),
+        (
+            PERSON,
+            r#"{"nmae": "Ann", "age": 41}"#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "field_name",
+        ),
+        (
+            PERSON,
+            r#"{"name": "Ann", "age": 41, "x": 1}"#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "extra_field",
+        ),
+        (
+            PERSON,
+            r#"[{"name": "Ann", "age": 41}]"#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "unwrapped",
+        ),
+        (
+            PERSON,
+            r#""{\"name\": \"Ann\", \"age\": 41}""#,
+            r#"{"name":"Ann","age":41,"email":null}"#,
+            "json_in_text",
+        ),
         ("dict[str, int]", r#"{"a": 1, "b": "2"}"#, r#"{"a":1,"b":2}"#, "scalar_from_text"),
         ("any", "12", "12", ""),
         ("any", "hello", r#""hello""#, ""),
         ("any", "{'a': 1}", r#"{"a":1}"#, "json_quotes"),
         ("{a: str}", r#"{"a": 5}"#, r#"{"a":"5"}"#, "text_from_scalar"),
         ("{a: str}", r#"{"a": ["x", 1]}"#, r#"{"a":"[\"x\", 1]"}"#, "text_from_scalar"),
-        ("Node where Node = {v: int, next: Node?}", r#"{"v": 1, "next": {"v": 2}}"#, r#"{"v":1,"next":{"v":2,"next":null}}"#, ""),
+        (
+            "Node where Node = {v: int, next: Node?}",
+            r#"{"v": 1, "next": {"v": 2}}"#,
+            r#"{"v":1,"next":{"v":2,"next":null}}"#,
+            "",
+        ),
     ]);
     check_bad(&[
         (PERSON, r#"{"name": "Ann"}"#, "x.age: it is missing"),
@@ -357,7 +400,11 @@ fn objects_and_maps() {
         ("list[{age: int}]", r#"[{"age": 1}, {"age": "old"}]"#, "x[1].age: \"old\" has no number"),
         ("dict[str, int]", r#"{"a": "x"}"#, r#"x["a"]: "x" has no number"#),
         ("{id: str}", r#"{"id": 123456789012345678901234}"#, "too long to keep its digits"),
-        ("Node where Node = {v: int, next: Node?}", r#"{"v": 1, "next": {"v": "x"}}"#, "x.next.v: "),
+        (
+            "Node where Node = {v: int, next: Node?}",
+            r#"{"v": 1, "next": {"v": "x"}}"#,
+            "x.next.v: ",
+        ),
     ]);
 }
 
@@ -366,7 +413,12 @@ fn notations_of_json() {
     const AB: &str = "{a: str, b: int?}";
     check_good(&[
         (AB, "```json\n{\"a\": \"x\", \"b\": 1}\n```", r#"{"a":"x","b":1}"#, "fence"),
-        (AB, "Sure!\n```\n{\"a\": \"x\", \"b\": 1}\n```\nDone.", r#"{"a":"x","b":1}"#, "fence prose"),
+        (
+            AB,
+            "Sure!\n```\n{\"a\": \"x\", \"b\": 1}\n```\nDone.",
+            r#"{"a":"x","b":1}"#,
+            "fence prose",
+        ),
         (AB, "```json\n{\"a\": \"x\", \"b\": 1}", r#"{"a":"x","b":1}"#, "fence"),
         (AB, "The result: {\"a\": \"x\", \"b\": 1}. Good luck!", r#"{"a":"x","b":1}"#, "prose"),
         (AB, "{\"a\": \"x\", \"b\": 1,}", r#"{"a":"x","b":1}"#, "comma"),
@@ -379,10 +431,25 @@ fn notations_of_json() {
         (AB, "{a: x y, b: 1}", r#"{"a":"x y","b":1}"#, "json_quotes"),
         (AB, "{\"a\": \"two\nlines\", \"b\": 1}", r#"{"a":"two\nlines","b":1}"#, "raw_control"),
         (AB, "{\"a\": \"a\tb\", \"b\": 1}", r#"{"a":"a\tb","b":1}"#, "raw_control"),
-        (AB, r#"{"a": "\alpha + \frac{1}{2}", "b": 1}"#, r#"{"a":"\\alpha + \\frac{1}{2}","b":1}"#, "backslash"),
+        (
+            AB,
+            r#"{"a": "\alpha + \frac{1}{2}", "b": 1}"#,
+            r#"{"a":"\\alpha + \\frac{1}{2}","b":1}"#,
+            "backslash",
+        ),
         (AB, r#"{"a": "\frac{1}{2}", "b": 1}"#, r#"{"a":"\\frac{1}{2}","b":1}"#, "backslash"),
-        (AB, r#"{"a": "\times \beta \theta \nabla", "b": 1}"#, r#"{"a":"\\times \\beta \\theta \\nabla","b":1}"#, "backslash"),
-        (AB, r#"{"a": "one\ntwo\tthree \\alpha", "b": 1}"#, r#"{"a":"one\ntwo\tthree \\alpha","b":1}"#, ""),
+        (
+            AB,
+            r#"{"a": "\times \beta \theta \nabla", "b": 1}"#,
+            r#"{"a":"\\times \\beta \\theta \\nabla","b":1}"#,
+            "backslash",
+        ),
+        (
+            AB,
+            r#"{"a": "one\ntwo\tthree \\alpha", "b": 1}"#,
+            r#"{"a":"one\ntwo\tthree \\alpha","b":1}"#,
+            "",
+        ),
         (AB, r#"{"a": "C:\Users\new", "b": 1}"#, r#"{"a":"C:\\Users\new","b":1}"#, "backslash"),
         (AB, r#"{"a": "say "hi", ok", "b": 1}"#, r#"{"a":"say \"hi\", ok","b":1}"#, "json_quotes"),
         (AB, r#"{"a": "say "hi"", "b": 1}"#, r#"{"a":"say \"hi\"","b":1}"#, "json_quotes"),
@@ -396,7 +463,12 @@ fn notations_of_json() {
         (AB, "{\"a\": \"cut of", r#"{"a":"cut of","b":null}"#, "closed"),
         ("list[str]", "[\"a\", \"b", r#"["a","b"]"#, "closed"),
         ("{a: list[int]}", "{\"a\": [1, 2}", r#"{"a":[1,2]}"#, "closed"),
-        (AB, "{\"a\": \"x\", \"b\": 1} or {\"a\": \"y\", \"b\": 2}", r#"{"a":"x","b":1}"#, "prose one_of_several"),
+        (
+            AB,
+            "{\"a\": \"x\", \"b\": 1} or {\"a\": \"y\", \"b\": 2}",
+            r#"{"a":"x","b":1}"#,
+            "prose one_of_several",
+        ),
         (AB, "{\"z\": 1} then {\"a\": \"y\", \"b\": 2}", r#"{"a":"y","b":2}"#, "prose"),
         (AB, "{\"a\": \"\\u00e9\\ud83d\\ude00\", \"b\": 1,}", r#"{"a":"é😀","b":1}"#, "comma"),
         (AB, "{\"a\": \"😀\", \"b\": 1,}", r#"{"a":"😀","b":1}"#, "comma"),

@@ -11,11 +11,49 @@ use teleprompt::{Constraints, Field, Kind, ObjectField, Record, Signature, Type,
 
 /// Texts that are easily mistaken for something else.
 const NASTY: &[&str] = &[
-    "", " ", "\n", "null", "None", "N/A", "12", "-0.5", "true", "\"q\"", "say \"hi\"", "“c”", "'s'",
-    "```json\n{}\n```", "{\"a\": 1}", "[1]", "[", "{", "- a\n- b", "a, b", "a: 1", "## b\nx",
-    "[[ ## a ## ]]\nx", "x\n[[ ## b ## ]]\ny", "x\n\n[[ ## zz ## ]]\ny", "in [[ ## a ## ]] line",
-    "[[ ##", "x\n[[ ## ", "<think>x</think>", "x</think>y", "\\frac{1}{2}", "\nabla", "\\", "\\\"",
-    "\u{0}\u{8}\u{c}\r\t\u{7f}", "é😀\u{2028}", "2024-01-05", "x\n", " x", "*x*", "/", "//", "x;",
+    "",
+    " ",
+    "\n",
+    "null",
+    "None",
+    "N/A",
+    "12",
+    "-0.5",
+    "true",
+    "\"q\"",
+    "say \"hi\"",
+    "“c”",
+    "'s'",
+    "```json\n{}\n```",
+    "{\"a\": 1}",
+    "[1]",
+    "[",
+    "{",
+    "- a\n- b",
+    "a, b",
+    "a: 1",
+    "## b\nx",
+    "[[ ## a ## ]]\nx",
+    "x\n[[ ## b ## ]]\ny",
+    "x\n\n[[ ## zz ## ]]\ny",
+    "in [[ ## a ## ]] line",
+    "[[ ##",
+    "x\n[[ ## ",
+    "<think>x</think>",
+    "x</think>y",
+    "\\frac{1}{2}",
+    "\nabla",
+    "\\",
+    "\\\"",
+    "\u{0}\u{8}\u{c}\r\t\u{7f}",
+    "é😀\u{2028}",
+    "2024-01-05",
+    "x\n",
+    " x",
+    "*x*",
+    "/",
+    "//",
+    "x;",
 ];
 
 pub fn text() -> BoxedStrategy<String> {
@@ -33,7 +71,9 @@ fn float() -> BoxedStrategy<Value> {
     let number = |x: f64| Number::from_f64(x).map(Value::Number);
     prop_oneof![
         (-1e6..1e6f64).prop_filter_map("finite", number),
-        any::<f64>().prop_filter("within the grammar", |x| x.abs() < 1e300).prop_filter_map("f", number),
+        any::<f64>()
+            .prop_filter("within the grammar", |x| x.abs() < 1e300)
+            .prop_filter_map("f", number),
         any::<i32>().prop_map(Value::from),
     ]
     .boxed()
@@ -122,9 +162,8 @@ pub fn ty() -> BoxedStrategy<Type> {
             let names = select(&["x", "y", "long_name", "Ünit"][..]);
             prop_oneof![
                 inner.clone().prop_map(Type::list),
-                (inner.clone(), 0usize..2, 0usize..3).prop_map(|(t, a, b)| {
-                    limited(Kind::List(Box::new(t)), length(a, a + b))
-                }),
+                (inner.clone(), 0usize..2, 0usize..3)
+                    .prop_map(|(t, a, b)| { limited(Kind::List(Box::new(t)), length(a, a + b)) }),
                 inner.clone().prop_map(|t| Kind::Dict(Box::new(t)).into()),
                 vec(inner.clone(), 1..3).prop_map(|t| Kind::Tuple(t).into()),
                 vec((names.prop_map(str::to_owned), inner.clone()), 0..4).prop_map(move |f| {
@@ -158,8 +197,10 @@ pub fn value(ty: &Type) -> BoxedStrategy<Value> {
         .boxed(),
         Kind::Int => match (as_f64(&limits.min), as_f64(&limits.max)) {
             (Some(a), Some(b)) => (a as i64..=b as i64).prop_map(Value::from).boxed(),
-            _ => prop_oneof![any::<i64>().prop_map(Value::from), any::<u64>().prop_map(Value::from)]
-                .boxed(),
+            _ => {
+                prop_oneof![any::<i64>().prop_map(Value::from), any::<u64>().prop_map(Value::from)]
+                    .boxed()
+            }
         },
         Kind::Float => match (as_f64(&limits.min), as_f64(&limits.max)) {
             (Some(a), Some(b)) => (a..=b).prop_map(|x| json!(x)).boxed(),
@@ -176,9 +217,7 @@ pub fn value(ty: &Type) -> BoxedStrategy<Value> {
         Kind::Tuple(items) => {
             items.iter().map(value).collect::<Vec<_>>().prop_map(Value::from).boxed()
         }
-        Kind::Optional(inner) => {
-            prop_oneof![1 => Just(Value::Null), 3 => value(inner)].boxed()
-        }
+        Kind::Optional(inner) => prop_oneof![1 => Just(Value::Null), 3 => value(inner)].boxed(),
         Kind::Union(arms) => proptest::strategy::Union::new(arms.iter().map(value)).boxed(),
         Kind::Object(fields) => {
             let names: Vec<_> = fields.iter().map(|f| f.name.to_string()).collect();
