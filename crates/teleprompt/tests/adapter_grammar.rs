@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test"
+    reason = "helpers of tests may fail loudly"
 )]
 
 mod adapter_support;
