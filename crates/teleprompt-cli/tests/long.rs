@@ -63,7 +63,7 @@ fn the_same_recipe_gains_15_points_on_ten_intents_of_banking77() {
     let train = rows(dir.join("train.jsonl"), &intents);
     let lines = |rows: &[Value]| rows.iter().map(|r| format!("{r}\n")).collect::<String>();
     real.world.write("train.jsonl", &lines(&train[..240]));
-    real.world.write("val.jsonl", &lines(&train[240..320]));
+    real.world.write("val.jsonl", &lines(&train[240..300]));
     real.world.write("test.jsonl", &lines(&rows(dir.join("dev.jsonl"), &intents)));
     let labels: Vec<String> = intents.iter().map(|i| format!("{i:?}")).collect();
     let signature =
@@ -77,7 +77,9 @@ fn the_same_recipe_gains_15_points_on_ten_intents_of_banking77() {
         "--set",
         "max_labeled_demos=8",
         "--set",
-        "num_candidate_programs=2",
+        "num_candidate_programs=1",
+        "--set",
+        "calibration_examples=40",
     ];
     let report =
         real.run(&[&["compile", &signature][..], &data, &recipe, &["--json"]].concat()).json();
