@@ -196,7 +196,8 @@ fn compile_saves_a_program_that_every_command_takes() {
     for side in ["baseline", "winner"] {
         assert!(json[side]["ci"].is_array() && json[side]["n"].is_number(), "{json}");
     }
-    assert_eq!((&json["baseline"]["score"], &json["winner"]["score"]), (&json!(0.5), &json!(1.0)));
+    assert!(json["baseline"]["score"].as_f64().unwrap() < 0.6);
+    assert_eq!(json["winner"]["score"], 1.0);
     assert!(json["p_value"].as_f64().unwrap() < 0.05);
     for key in ["calls", "prompt_tokens", "completion_tokens", "seconds"] {
         assert!(json[key].is_number(), "{key}: {json}");

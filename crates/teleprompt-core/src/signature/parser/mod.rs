@@ -180,22 +180,10 @@ impl Parser {
     }
 
     fn check_refs(&self, defs: &TypeDefs) -> Parsed<()> {
-        for (name, span) in &self.refs {
-            if defs.contains_key(name) {
-                continue;
-            }
-            let known = BASES.iter().copied().chain(defs.keys().map(|k| &**k));
-            let help = match closest(name, known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "known types: {}; define others: `… where {name} = {{…}}`",
-                    BASES.join(", ")
-                ),
-            };
-            let message = format!("there is no type `{name}`");
-            return Err(SignatureError::new(message, span.clone()).help(help));
+        match self.refs.iter().find(|(name, _)| !defs.contains_key(name)) {
+            Some((name, span)) => Err(no_type(name, span.clone(), defs.keys().map(|k| &**k))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn ty(&mut self) -> Parsed<Type> {
@@ -275,6 +263,8 @@ impl Parser {
                 let error = SignatureError::new(format!("`{word}` is no type"), span);
                 return Err(error.help("for a value that may be missing write `int?`"));
             }
+            // Types of one's own take no arguments, so this is a base type misspelt.
+            name if *self.peek() == Token::Punct('[') => return Err(no_type(name, span, [])),
             name => {
                 self.refs.push((Arc::from(name), span));
                 Kind::Ref(Arc::from(name))
@@ -374,4 +364,19 @@ impl Parser {
             }
         }
     }
+}
+
+fn no_type<'a>(
+    name: &str,
+    span: Range<usize>,
+    defined: impl IntoIterator<Item = &'a str>,
+) -> SignatureError {
+    let help = match closest(name, BASES.iter().copied().chain(defined)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let known = BASES.join(", ");
+            format!("known types: {known}; define others: `… where {name} = {{…}}`")
+        }
+    };
+    SignatureError::new(format!("there is no type `{name}`"), span).help(help)
 }
