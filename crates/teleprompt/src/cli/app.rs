@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use teleprompt_core::{
-    Cancel, Context, Error, LmHandle, LmSettings, Parameters, Program,
-    ProgramState, Result, Signature,
+    Cancel, Context, Error, LmHandle, LmSettings, Parameters, Program, ProgramState, Result,
+    Signature,
 };
 
 use super::args::{Common, ModuleKind};
@@ -202,7 +202,10 @@ fn from_pipeline(path: &str) -> Result<Loaded> {
 
 fn text_or_file(text: &str) -> Result<String> {
     match text.strip_prefix('@') {
-        Some(path) => Ok(std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?.trim_end().to_owned()),
+        Some(path) => Ok(std::fs::read_to_string(path)
+            .map_err(|e| Error::io(path, &e))?
+            .trim_end()
+            .to_owned()),
         None => Ok(text.to_owned()),
     }
 }

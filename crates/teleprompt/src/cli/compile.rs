@@ -108,7 +108,8 @@ pub(super) async fn run<O: Optimizer>(
     }
     if job.teacher.is_some() || job.teacher_lm.is_some() {
         let teacher = job.teacher.as_ref().unwrap_or(&job.loaded);
-        compiler = compiler.teacher_context(teacher_context(app, &job, teacher, &cx, cancel).await?);
+        compiler =
+            compiler.teacher_context(teacher_context(app, &job, teacher, &cx, cancel).await?);
         if let Some(teacher) = &job.teacher {
             compiler = compiler.teacher(teacher.program.clone());
         }
@@ -164,7 +165,11 @@ fn tell(app: &App, report: &Report, path: &Path) -> Result<()> {
     if app.common.json {
         return output::json(&with_output(report, path)?);
     }
-    output::print(&format!("{report}\nstudy        {}\nsaved        {}", report.study, path.display()))
+    output::print(&format!(
+        "{report}\nstudy        {}\nsaved        {}",
+        report.study,
+        path.display()
+    ))
 }
 
 /// The report as an object, with the file that was saved.
@@ -207,7 +212,9 @@ fn settings(pairs: &[String]) -> Result<Map<String, Value>> {
 }
 
 /// An optimizer with these settings; an unknown one is an error with a guess.
-fn configured<O: Optimizer + Default + DeserializeOwned>(settings: &Map<String, Value>) -> Result<O> {
+fn configured<O: Optimizer + Default + DeserializeOwned>(
+    settings: &Map<String, Value>,
+) -> Result<O> {
     let known = match O::default().settings() {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -215,10 +222,14 @@ fn configured<O: Optimizer + Default + DeserializeOwned>(settings: &Map<String, 
     let names = || known.keys().map(String::as_str);
     if let Some(key) = settings.keys().find(|k| !known.contains_key(*k)) {
         let hint = suggestion(key, names());
-        return Err(usage(format!("--set {key}: {} has no such setting{hint}", O::default().name())));
+        return Err(usage(format!(
+            "--set {key}: {} has no such setting{hint}",
+            O::default().name()
+        )));
     }
-    serde_json::from_value(Value::Object(settings.clone()))
-        .map_err(|e| usage(format!("--set: {e} (settings: {})", names().collect::<Vec<_>>().join(", "))))
+    serde_json::from_value(Value::Object(settings.clone())).map_err(|e| {
+        usage(format!("--set: {e} (settings: {})", names().collect::<Vec<_>>().join(", ")))
+    })
 }
 
 pub(super) fn mapping(pairs: &[String]) -> Result<Vec<(String, String)>> {
@@ -258,4 +269,3 @@ pub(super) fn metric_for(
         None => metrics::by_name(spec),
     }
 }
-

@@ -15,7 +15,8 @@ pub(super) fn diff(app: &App, args: &DiffArgs) -> Result<()> {
     let paths: BTreeSet<&String> = a.iter().chain(&b).map(|(path, _)| path).collect();
     let mut changes = Map::new();
     for path in paths {
-        let find = |side: &[(String, Shown)]| side.iter().find(|(p, _)| p == path).map(|(_, s)| s.clone());
+        let find =
+            |side: &[(String, Shown)]| side.iter().find(|(p, _)| p == path).map(|(_, s)| s.clone());
         let change = match (find(&a), find(&b)) {
             (Some(a), Some(b)) => between(&a, &b),
             (Some(_), None) => json!({"only": args.a}),

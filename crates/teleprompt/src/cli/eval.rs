@@ -70,7 +70,11 @@ fn tell(app: &App, evaluation: &Evaluation, second: Option<&Evaluation>) -> Resu
     output::print(&text)
 }
 
-fn summary(first: &Evaluation, second: Option<&Evaluation>, comparison: Option<&Comparison>) -> Value {
+fn summary(
+    first: &Evaluation,
+    second: Option<&Evaluation>,
+    comparison: Option<&Comparison>,
+) -> Value {
     let mut value = first.summary();
     if let (Some(second), Value::Object(map)) = (second, &mut value) {
         map.insert("compare".into(), second.summary());

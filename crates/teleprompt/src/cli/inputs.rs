@@ -11,7 +11,8 @@ use crate::parse::coerce_text;
 
 /// The inputs of a call. Values are read as the program's types where it tells them.
 pub(super) fn inputs(args: &[String], interface: Option<&Signature>) -> Result<Record> {
-    let mut record = if args.is_empty() && needs_some(interface) { stdin()? } else { Record::new() };
+    let mut record =
+        if args.is_empty() && needs_some(interface) { stdin()? } else { Record::new() };
     for arg in args {
         let Some((name, value)) = arg.split_once('=') else {
             return Err(usage(format!("`{arg}` is no input: write name=value")));
@@ -67,9 +68,9 @@ fn typed(name: &str, text: String, interface: Option<&Signature>) -> Result<Valu
     match coerce_text(&text, &field.ty, signature.defs()) {
         Ok(coerced) => Ok(coerced.value),
         Err(errors) => {
-            let why = errors.first().map_or(String::new(), |e| {
-                format!("{} (expected {})", e.problem, e.expected)
-            });
+            let why = errors
+                .first()
+                .map_or(String::new(), |e| format!("{} (expected {})", e.problem, e.expected));
             Err(Error::input(format!("the input `{name}`: {why}")))
         }
     }

@@ -17,7 +17,10 @@ impl Offline {
 
 impl Lm for Offline {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| request.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| request.clone());
         Err(LmError::new(LmErrorKind::Unsupported, self.name(), "no LM is called here"))
     }
     fn name(&self) -> &str {

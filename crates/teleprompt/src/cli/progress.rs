@@ -31,7 +31,9 @@ impl Progress for Bars {
             return Box::new(Silent);
         }
         let bar = ProgressBar::new(total as u64);
-        if let Ok(style) = ProgressStyle::with_template("  {prefix} {bar:24} {pos}/{len}  {msg}  {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("  {prefix} {bar:24} {pos}/{len}  {msg}  {eta} left")
+        {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(250));
@@ -52,7 +54,8 @@ struct Bar {
 
 impl Bar {
     fn score(&self) -> String {
-        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+        let failed =
+            if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
         format!("{:.1}%{failed}", 100.0 * self.sum / self.done.max(1) as f64)
     }
 }

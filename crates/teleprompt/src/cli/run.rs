@@ -11,7 +11,6 @@ use super::inputs::inputs;
 use super::offline::Offline;
 use super::{cancel_on_ctrl_c, output, usage};
 
-
 pub(super) async fn run(app: &App, args: &RunArgs) -> Result<()> {
     let loaded = app.program(&args.program)?;
     let inputs = inputs(&args.inputs, loaded.program.interface().as_ref())?;
@@ -29,7 +28,8 @@ pub(super) async fn run(app: &App, args: &RunArgs) -> Result<()> {
     }
     match &*prediction.completions {
         several @ [_, _, ..] => {
-            let texts: Vec<String> = several.iter().map(|c: &Parsed| output::record(&c.fields)).collect();
+            let texts: Vec<String> =
+                several.iter().map(|c: &Parsed| output::record(&c.fields)).collect();
             output::print(&texts.join("\n---\n"))
         }
         _ => output::print(&output::record(&prediction.output)),
@@ -73,6 +73,7 @@ pub(super) fn parse(app: &App, args: &ParseArgs) -> Result<()> {
     let reply = String::from_utf8_lossy(&reply);
     let cx = app.offline_context()?;
     let parsed = cx.adapter().parse(&signature, &reply);
-    let parsed = parsed.map_err(|error| Error::Reply { path: "parse".into(), error: Box::new(error) })?;
+    let parsed =
+        parsed.map_err(|error| Error::Reply { path: "parse".into(), error: Box::new(error) })?;
     output::json(&parsed)
 }

@@ -43,8 +43,8 @@
 mod compare;
 mod export;
 pub mod metrics;
-pub mod reference;
 mod progress;
+pub mod reference;
 mod result;
 mod run;
 pub(crate) use run::score_example;

@@ -5,8 +5,8 @@ use std::time::Instant;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use teleprompt_core::{
-    Context, Error, Example, Limits, Metric, MetricHandle, Module, Prediction, Record, Result, Score,
-    TraceRecorder,
+    Context, Error, Example, Limits, Metric, MetricHandle, Module, Prediction, Record, Result,
+    Score, TraceRecorder,
 };
 
 use super::progress::Progress;
@@ -162,7 +162,8 @@ pub(crate) async fn score_example<M: Module>(
     metric: &MetricHandle,
     example: &Example,
 ) -> Row {
-    let (cx, metric_cx) = (cx.with_limits(Limits::default()), metric_cx.with_limits(Limits::default()));
+    let (cx, metric_cx) =
+        (cx.with_limits(Limits::default()), metric_cx.with_limits(Limits::default()));
     let started = Instant::now();
     let result = predict(&cx, program, example).await;
     let seconds = started.elapsed().as_secs_f64();

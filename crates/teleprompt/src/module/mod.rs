@@ -20,7 +20,7 @@ mod predict;
 mod predictor;
 mod tuned;
 
-pub(crate) use inputs::check as check_inputs;
 pub use chain_of_thought::ChainOfThought;
+pub(crate) use inputs::check as check_inputs;
 pub use predict::Predict;
 pub use tuned::Tuned;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use teleprompt_core::{
-    Adapter, Context, Error, FinishReason, Lm, LmHandle, LmRequest, LmResponse, Message, Parameters,
-    ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result, Signature,
-    TraceStep, Usage,
+    Adapter, Context, Error, FinishReason, Lm, LmHandle, LmRequest, LmResponse, Message,
+    Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result,
+    Signature, TraceStep, Usage,
 };
 
 use super::inputs;
@@ -134,8 +134,10 @@ impl Ready {
         request.constraint = self.prompt.constraint.clone();
         request.rollout = cx.rollout();
         // Sampling LMs get a seed of their own for each rollout, or all would answer alike.
-        if request.settings.temperature.is_some_and(|t| t > 0.0) && request.settings.seed.is_none() {
-            request.settings.seed = Some(cx.seed().wrapping_add(cx.rollout().wrapping_mul(0x9E37_79B9)));
+        if request.settings.temperature.is_some_and(|t| t > 0.0) && request.settings.seed.is_none()
+        {
+            request.settings.seed =
+                Some(cx.seed().wrapping_add(cx.rollout().wrapping_mul(0x9E37_79B9)));
         }
         request
     }

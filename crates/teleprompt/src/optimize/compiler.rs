@@ -159,7 +159,12 @@ impl<O: Optimizer> Compiler<O> {
         Ok(Compiled { program: Tuned::new(program.clone(), (*winner.state).clone()), report })
     }
 
-    async fn run(&self, cx: &Context, program: &Program, train: &Dataset) -> Result<(Candidate, Report)> {
+    async fn run(
+        &self,
+        cx: &Context,
+        program: &Program,
+        train: &Dataset,
+    ) -> Result<(Candidate, Report)> {
         let validates = self.optimizer.validates();
         let (val, test) = (self.val.as_ref(), self.test.as_ref());
         let splits = Splits::new(train, val, test, validates, self.seed)?;
@@ -192,7 +197,13 @@ impl<O: Optimizer> Compiler<O> {
         )))
     }
 
-    fn identity(&self, cx: &Context, teacher: &Context, program: &Program, splits: &Splits) -> Identity {
+    fn identity(
+        &self,
+        cx: &Context,
+        teacher: &Context,
+        program: &Program,
+        splits: &Splits,
+    ) -> Identity {
         let source = |data: &Dataset| Source { n: data.len(), hash: data.hash() };
         let lm = |cx: &Context| json!({"lm": cx.lm().identity(), "settings": cx.settings()});
         Identity {

@@ -27,8 +27,8 @@ pub mod propose;
 pub mod race;
 mod report;
 pub mod search;
-pub mod study;
 mod splits;
+pub mod study;
 mod task;
 pub mod teleprompter;
 

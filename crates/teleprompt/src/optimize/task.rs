@@ -99,7 +99,12 @@ impl Task<'_> {
     }
 
     /// Hash of all that a run of the teacher depends on.
-    pub(super) fn teacher_key(&self, state: &ProgramState, example: &Example, round: u64) -> String {
+    pub(super) fn teacher_key(
+        &self,
+        state: &ProgramState,
+        example: &Example,
+        round: u64,
+    ) -> String {
         let mut hasher = base(&self.teacher_cx, self.teacher.unwrap_or(self.program), self.metric);
         hasher.update(state.hash().as_bytes());
         hasher.update(&round.to_le_bytes());

@@ -43,7 +43,9 @@ fn fit(path: &str, entry: &SavedPredictor, signature: &Signature) -> Result<Para
     for name in parameters.descriptions.keys() {
         if !signature.fields().any(|f| f.name == *name) {
             let hint = suggestion(name, signature.fields().map(|f| &*f.name));
-            let message = format!("{path}: a description is for the field `{name}`, which is not there{hint}");
+            let message = format!(
+                "{path}: a description is for the field `{name}`, which is not there{hint}"
+            );
             return Err(Error::State(message));
         }
     }
@@ -78,7 +80,10 @@ fn fit_demo(demo: &Record, signature: &Signature) -> Result<Record, String> {
     let mut fitted = Record::new();
     for field in signature.fields() {
         let Some(value) = demo.get(&field.name) else { continue };
-        fitted.insert(field.name.clone(), fit_value(value, &field.ty, signature.defs(), &field.name)?);
+        fitted.insert(
+            field.name.clone(),
+            fit_value(value, &field.ty, signature.defs(), &field.name)?,
+        );
     }
     if let Some(extra) = demo.names().find(|n| !signature.fields().any(|f| &*f.name == *n)) {
         let hint = suggestion(extra, signature.fields().map(|f| &*f.name));
@@ -94,9 +99,9 @@ fn fit_value(value: &Value, ty: &Type, defs: &TypeDefs, name: &str) -> Result<Va
     match coerce_json(value, ty, defs) {
         Ok(coerced) => Ok(coerced.value),
         Err(errors) => {
-            let first = errors.first().map_or(String::new(), |e| {
-                format!("{} (expected {})", e.problem, e.expected)
-            });
+            let first = errors
+                .first()
+                .map_or(String::new(), |e| format!("{} (expected {})", e.problem, e.expected));
             Err(format!("`{name}`: {first}"))
         }
     }

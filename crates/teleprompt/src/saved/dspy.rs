@@ -73,7 +73,8 @@ fn predictor(entry: &Map<String, Value>) -> Result<SavedPredictor, String> {
     };
     let lm = entry.get("lm").unwrap_or(&Value::Null);
     // The model and its address are the loading user's choice, not the file's.
-    parameters.settings.temperature = lm.get("temperature").and_then(Value::as_f64).map(|t| t as f32);
+    parameters.settings.temperature =
+        lm.get("temperature").and_then(Value::as_f64).map(|t| t as f32);
     parameters.settings.max_tokens =
         lm.get("max_tokens").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     Ok(SavedPredictor { signature: None, parameters, positional })

@@ -122,7 +122,8 @@ impl SavedProgram {
     /// # Errors
     /// It cannot be written; the old file is untouched then.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::State(e.to_string()))?;
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::State(e.to_string()))?;
         text.push('\n');
         crate::files::write_atomic(path, text.as_bytes())
     }
@@ -147,7 +148,8 @@ impl SavedProgram {
             let state = self.state_for(&teleprompt_core::bind(&pipeline))?;
             return Ok(Program::new(Tuned::new(pipeline, state)));
         }
-        let (Some((_, only)), 1) = (self.predictors.first_key_value(), self.predictors.len()) else {
+        let (Some((_, only)), 1) = (self.predictors.first_key_value(), self.predictors.len())
+        else {
             return Err(Error::State(format!(
                 "this saved program has {} predictors ({}) and does not say how they are wired; \
                  load it from the Rust program it belongs to",
@@ -199,9 +201,7 @@ impl SavedPredictor {
 fn ours(mut map: Map<String, Value>) -> Result<SavedProgram, String> {
     let program = match map.remove("program") {
         None | Some(Value::Null) => None,
-        Some(value) => {
-            Some(serde_json::from_value(value).map_err(|e| format!("`program`: {e}"))?)
-        }
+        Some(value) => Some(serde_json::from_value(value).map_err(|e| format!("`program`: {e}"))?),
     };
     let Some(Value::Object(entries)) = map.remove("predictors") else {
         return Err("has no `predictors`".into());

@@ -80,7 +80,8 @@ impl Bootstrap {
         }
         let rng = Rng::new(task.seed).derive("teacher");
         let labels = |(path, signature): &(Arc<str>, _)| {
-            let demos = labeled_demos(signature, task.train, self.teacher_demos, &mut rng.derive(path));
+            let demos =
+                labeled_demos(signature, task.train, self.teacher_demos, &mut rng.derive(path));
             (path.clone(), demos)
         };
         task.predictors.iter().map(labels).collect()
@@ -127,7 +128,11 @@ impl Bootstrap {
 }
 
 /// One run with its trace. Failures are data, except fatal ones.
-async fn traced(cx: &Context, task: &Task<'_>, example: &teleprompt_core::Example) -> Result<TracedRun> {
+async fn traced(
+    cx: &Context,
+    task: &Task<'_>,
+    example: &teleprompt_core::Example,
+) -> Result<TracedRun> {
     let trace = TraceRecorder::new();
     let cx = cx.with_trace(trace.clone()).with_limits(Default::default());
     let teacher = task.teacher.unwrap_or(task.program);

@@ -56,9 +56,10 @@ fn project(signature: &Signature, example: &Example) -> Option<Record> {
 
 /// The one output with a fixed set of values.
 fn balanced_by(signature: &Signature) -> Option<&str> {
-    let mut limited = signature.outputs().iter().filter(|f| {
-        f.ty.choices().is_some() || f.ty.kind == teleprompt_core::Kind::Bool
-    });
+    let mut limited = signature
+        .outputs()
+        .iter()
+        .filter(|f| f.ty.choices().is_some() || f.ty.kind == teleprompt_core::Kind::Bool);
     let first = limited.next()?;
     limited.next().is_none().then_some(&*first.name)
 }

@@ -77,7 +77,8 @@ fn differ(name: &str, before: &Value, after: &Value, out: &mut Vec<String>) {
     keys.sort();
     keys.dedup();
     for key in keys {
-        let get = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
+        let get =
+            |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
         differ(&format!("{name}.{key}"), &get(a), &get(b), out);
     }
 }

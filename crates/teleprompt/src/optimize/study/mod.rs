@@ -100,7 +100,8 @@ impl Study {
                 Some(true) => return Ok(Self::with(&fork, path, journal, old)),
                 Some(false) => {}
                 None => {
-                    let result = |e: &&Event| matches!(e, Event::Scored { .. } | Event::Traced { .. });
+                    let result =
+                        |e: &&Event| matches!(e, Event::Scored { .. } | Event::Traced { .. });
                     let kept = events.iter().filter(result).cloned().map(Event::without_usage);
                     return Self::begin(&fork, path, journal, identity, kept.collect());
                 }
@@ -190,7 +191,9 @@ fn check_name(name: &str) -> Result<()> {
     if !name.is_empty() && !name.starts_with('.') && name.chars().all(good) {
         return Ok(());
     }
-    Err(Error::Study(format!("`{name}` is no name for a study: use letters, digits, `-`, `_`, `.`")))
+    Err(Error::Study(format!(
+        "`{name}` is no name for a study: use letters, digits, `-`, `_`, `.`"
+    )))
 }
 
 /// Where studies are kept unless told otherwise: `.teleprompt/studies` in the working directory, or
