@@ -1,5 +1,13 @@
 //! The layers of ARCHITECTURE.md: who may import whom.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::collections::BTreeSet;
 use std::process::Command;
 

@@ -1,5 +1,13 @@
 //! Bad input: one clear error with a remedy, the right exit code, nothing lost.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 mod common;
 
 use common::{SIGNATURE, World};

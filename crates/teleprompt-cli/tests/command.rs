@@ -1,5 +1,13 @@
 //! The forms of the command that scripts rely on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 mod common;
 
 use common::{SIGNATURE, World};

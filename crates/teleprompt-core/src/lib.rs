@@ -31,8 +31,8 @@ pub use context::{Cancel, Context};
 pub use error::{Error, LmError, LmErrorKind, Result};
 pub use example::Example;
 pub use lm::{
-    Capabilities, Completion, Constraint, FinishReason, Lm, LmChunk, LmHandle, LmRequest,
-    LmResponse, LmSettings, LmStream, Message, Role, TokenLogprob, Usage,
+    Capabilities, Completion, Constraint, FinishReason, LabelBias, Lm, LmChunk, LmHandle,
+    LmRequest, LmResponse, LmSettings, LmStream, Message, Role, TokenLogprob, Usage,
 };
 pub use metric::{Metric, MetricHandle, Score};
 pub use module::{Bound, Module, PathSlot, Predictor, Predictors, Program, Visit, bind};

@@ -3,6 +3,7 @@
 //! [`Lm`] has one required method, [`Lm::generate`]. Everything that wraps an LM (cache, retry,
 //! budget…) is an `Lm` itself. Programs hold an [`LmHandle`], a cheap clone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -121,6 +122,12 @@ impl Constraint {
     }
 }
 
+/// What is added to an LM's logarithmic liking for texts: positive makes a text likelier.
+///
+/// Small LMs like some labels whatever the question; this takes it off (see `label_bias` of
+/// [`LmRequest`]).
+pub type LabelBias = BTreeMap<Arc<str>, f32>;
+
 /// One call of a language model.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -135,6 +142,9 @@ pub struct LmRequest {
     pub constraint: Option<Arc<Constraint>>,
     /// Tells apart calls that are otherwise equal, so that a cache answers each on its own.
     pub rollout: u64,
+    /// Under a constraint: added to the log-probability of the first token that is freely chosen, by
+    /// the text that it begins. LMs without the capability `label_bias` ignore it.
+    pub label_bias: Option<Arc<LabelBias>>,
 }
 
 impl LmRequest {
@@ -146,7 +156,14 @@ impl LmRequest {
     /// assert_eq!(request.n, 1);
     /// ```
     pub fn new(messages: Vec<Message>) -> Self {
-        Self { messages, settings: LmSettings::default(), n: 1, constraint: None, rollout: 0 }
+        Self {
+            messages,
+            settings: LmSettings::default(),
+            n: 1,
+            constraint: None,
+            rollout: 0,
+            label_bias: None,
+        }
     }
 }
 
@@ -267,6 +284,8 @@ pub struct Capabilities {
     pub lark: bool,
     /// Fills [`Completion::logprobs`].
     pub logprobs: bool,
+    /// Applies [`LmRequest::label_bias`].
+    pub label_bias: bool,
     /// Most tokens of prompt and completion together, where known.
     pub context_window: Option<u32>,
 }
@@ -274,7 +293,13 @@ pub struct Capabilities {
 impl Capabilities {
     /// No ability at all; set those you have with the `with_*` methods.
     pub const fn none() -> Self {
-        Self { json_schema: false, lark: false, logprobs: false, context_window: None }
+        Self {
+            json_schema: false,
+            lark: false,
+            logprobs: false,
+            label_bias: false,
+            context_window: None,
+        }
     }
     /// Whether JSON schemas are enforced.
     pub const fn with_json_schema(mut self, yes: bool) -> Self {
@@ -289,6 +314,11 @@ impl Capabilities {
     /// Whether log-probabilities are returned.
     pub const fn with_logprobs(mut self, yes: bool) -> Self {
         self.logprobs = yes;
+        self
+    }
+    /// Whether [`LmRequest::label_bias`] is applied.
+    pub const fn with_label_bias(mut self, yes: bool) -> Self {
+        self.label_bias = yes;
         self
     }
     /// The context window in tokens.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lm::LmSettings;
+use crate::lm::{LabelBias, LmSettings};
 use crate::record::Record;
 use crate::signature::Signature;
 
@@ -22,6 +22,10 @@ pub struct Parameters {
     /// Demonstrations, first shown first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub demos: Vec<Record>,
+    /// What is added to the LM's liking for each label, where the first output is an enum: learnt
+    /// together with the demonstrations, for the LM they were learnt on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub label_bias: LabelBias,
     /// The name of an LM that the context knows; a file can never bring its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lm: Option<Arc<str>>,
@@ -51,10 +55,14 @@ impl Parameters {
     pub fn or(&self, base: &Parameters) -> Parameters {
         let mut descriptions = base.descriptions.clone();
         descriptions.extend(self.descriptions.clone());
+        // A bias belongs to the demonstrations it was learnt with.
+        let own = !self.label_bias.is_empty() || !self.demos.is_empty();
+        let label_bias = if own { &self.label_bias } else { &base.label_bias };
         Parameters {
             instructions: self.instructions.clone().or_else(|| base.instructions.clone()),
             descriptions,
             demos: if self.demos.is_empty() { base.demos.clone() } else { self.demos.clone() },
+            label_bias: label_bias.clone(),
             lm: self.lm.clone().or_else(|| base.lm.clone()),
             settings: self.settings.or(&base.settings),
         }

@@ -1,5 +1,13 @@
 //! The context: which parameters and LM are in force, and that changing a copy changes no other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 
 use teleprompt_core::{
@@ -53,7 +61,7 @@ fn state(name: &str, paths: &[&str]) -> Arc<ProgramState> {
 }
 
 fn in_force(cx: &Context, path: &str) -> Option<String> {
-    cx.parameters(path).and_then(|p| p.instructions.as_deref().map(str::to_owned))
+    cx.parameters(path).first().and_then(|p| p.instructions.as_deref().map(str::to_owned))
 }
 
 #[test]

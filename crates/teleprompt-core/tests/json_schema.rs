@@ -1,4 +1,5 @@
 //! Types to JSON schema and back.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

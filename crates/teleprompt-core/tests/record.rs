@@ -1,5 +1,13 @@
 //! Records, examples and the guessing of names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use teleprompt_core::names::{closest, edit_distance, suggestion};

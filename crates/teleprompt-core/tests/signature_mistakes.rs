@@ -1,5 +1,13 @@
 //! What is wrong with a signature text is shown with carets under it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use teleprompt_core::Signature;
 
 /// The text, the marked part by column and width in characters, a part of the message, a part of

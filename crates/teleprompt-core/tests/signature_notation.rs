@@ -1,4 +1,5 @@
 //! The notation of signatures: aliases have one printed form, and print and parse are inverse.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -29,9 +29,9 @@ pub struct EngineConfig {
     /// trained window is cut to it.
     pub context_length: Option<u32>,
     /// Threads that compute. Default: half of what the machine runs at once, at least 1. All of
-    /// them is faster on an idle machine (1.5 times on two cores), but llama.cpp's threads wait for
-    /// each other without giving way: when another process takes one core of two, two threads are
-    /// many times slower than one.
+    /// them is faster on an idle machine (1.7 times for prompts and 1.2 times for generation on two
+    /// cores), but llama.cpp's threads wait for each other without giving way: when other processes
+    /// take part of the cores, two threads on two cores are slower than one, at times many times.
     pub threads: Option<u32>,
     /// Prompts whose keys and values are kept for reuse, 1 to 64. It should be at least the number
     /// of predictors that are called in turn. Default: 8.

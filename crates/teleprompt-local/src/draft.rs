@@ -23,6 +23,8 @@ pub(crate) struct Draft {
     pending: Vec<LlamaToken>,
     sampler: Sampler,
     matcher: Option<Matcher>,
+    /// Added to the scores of the first token that is freely chosen.
+    bias: Vec<(TokenId, f32)>,
     text: TextBuilder,
     budget: usize,
     generated: usize,
@@ -42,6 +44,7 @@ impl Draft {
             pending: Vec::new(),
             sampler: plan.sampler(index),
             matcher,
+            bias: Vec::new(),
             text: TextBuilder::new(&plan.stop),
             budget,
             generated: 0,
@@ -49,6 +52,12 @@ impl Draft {
             logprobs: Vec::new(),
             finish: None,
         }
+    }
+
+    /// With these added to the scores of the first token that is freely chosen.
+    pub(crate) fn biased(mut self, bias: &[(TokenId, f32)]) -> Self {
+        self.bias = bias.to_vec();
+        self
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -96,7 +105,8 @@ impl Draft {
     ) -> Result<String, String> {
         let mask = self.matcher.as_mut().map(Matcher::compute_mask).transpose();
         let mask = mask.map_err(|e| format!("the grammar cannot go on: {}", one_line(e)))?;
-        let row = Row::new(scores, mask.as_ref());
+        let moved = moved(scores, &std::mem::take(&mut self.bias));
+        let row = Row::new(moved.as_deref().unwrap_or(scores), mask.as_ref());
         let token = self.sampler.pick(row).ok_or("the model gave no usable scores")?;
         if vocab.is_eog(to_llama(token)) {
             return Ok(self.end(FinishReason::Stop));
@@ -163,6 +173,20 @@ impl Draft {
             self.logprobs.push((self.text.reach(), entry));
         }
     }
+}
+
+/// The scores with the bias added, if there is any.
+fn moved(scores: &[f32], bias: &[(TokenId, f32)]) -> Option<Vec<f32>> {
+    if bias.is_empty() {
+        return None;
+    }
+    let mut scores = scores.to_vec();
+    for (token, added) in bias {
+        if let Some(score) = scores.get_mut(*token as usize) {
+            *score += added;
+        }
+    }
+    Some(scores)
 }
 
 /// llguidance's token for llama.cpp; every id is below 2^31.

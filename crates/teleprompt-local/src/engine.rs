@@ -131,7 +131,11 @@ impl<'p> Engine<'p> {
         let mut completions = Vec::new();
         while completions.len() < plan.n {
             let end = plan.n.min(completions.len() + together);
-            let draft = |index| Draft::new(&plan, index, matcher.clone(), budget);
+            let bias = match (&request.label_bias, &matcher) {
+                (Some(bias), Some(_)) => self.grammars.token_bias(bias),
+                _ => Vec::new(),
+            };
+            let draft = |index| Draft::new(&plan, index, matcher.clone(), budget).biased(&bias);
             let mut drafts: Vec<Draft> = (completions.len()..end).map(draft).collect();
             let reused = self.write(&prompt, &mut drafts, reply)?;
             if completions.is_empty() {

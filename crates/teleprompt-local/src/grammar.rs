@@ -1,5 +1,6 @@
 //! Constraints: grammars compiled by llguidance, once per text.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use llama_cpp_2::sampling::LlamaSampler;
@@ -8,7 +9,7 @@ use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{TokEnv, TokTrie, TokenId, TokenizerEnv};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::Value;
-use teleprompt_core::Constraint;
+use teleprompt_core::{Constraint, LabelBias};
 
 use crate::weights::Weights;
 
@@ -51,6 +52,22 @@ impl Grammars {
         let matcher = entry.1.clone();
         self.compiled.push(entry);
         Ok(Some(matcher))
+    }
+
+    /// What is added to the score of each token that begins one of the texts; of several texts the
+    /// largest. Empty before the first matcher was made: the bias is one of constrained replies.
+    pub(crate) fn token_bias(&self, bias: &LabelBias) -> Vec<(TokenId, f32)> {
+        let Some(factory) = &self.factory else { return Vec::new() };
+        let trie = factory.tok_env().tok_trie();
+        let mut tokens: BTreeMap<TokenId, f32> = BTreeMap::new();
+        for (text, added) in bias {
+            let beginnings = (1..=text.len()).filter_map(|end| text.as_bytes().get(..end));
+            for token in beginnings.filter_map(|beginning| trie.token_id(beginning)) {
+                let entry = tokens.entry(token).or_insert(*added);
+                *entry = entry.max(*added);
+            }
+        }
+        tokens.into_iter().collect()
     }
 
     /// Forgets compiled grammars: their lexers are shared with matchers that may have failed.

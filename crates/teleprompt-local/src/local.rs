@@ -152,6 +152,7 @@ impl Lm for LocalLm {
             .with_json_schema(true)
             .with_lark(true)
             .with_logprobs(true)
+            .with_label_bias(true)
             .with_context_window(self.0.window)
     }
 

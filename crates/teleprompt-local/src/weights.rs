@@ -118,7 +118,8 @@ fn damaged(path: &Path, what: &str) -> String {
     let size = path.metadata().map_or(0, |m| m.len());
     let shown = path.display();
     format!(
-        "{shown} is cut off or damaged ({size} bytes; {what} cannot be loaded): delete it and pull it again"
+        "{shown} is cut off or damaged ({size} bytes; {what} cannot be loaded): delete it and pull \
+         it again"
     )
 }
 

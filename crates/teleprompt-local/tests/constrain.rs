@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::{ask, classify, config, fresh, lark, probability, run, schema, shared, text, with};
@@ -189,4 +190,22 @@ fn a_broken_grammar_is_a_typed_error_and_the_engine_goes_on() {
         assert!(error.message.contains(part) && !error.message.contains('\n'), "{error}");
     }
     assert!(!text(&lm, &classify("mood", 1, "Good.")).is_empty());
+}
+
+#[test]
+fn a_label_bias_decides_the_first_free_token_and_nothing_else() {
+    let Some(lm) = shared() else { return };
+    let labels = r#"start: "[[ ## label ## ]]\n" ("red" | "green" | "blue")"#;
+    let request = with(ask("Name a colour."), |r| r.constraint = lark(labels));
+    let biased = |label: &str| {
+        let bias = [(Arc::from(label), 50.0)].into();
+        with(request.clone(), |r| r.label_bias = Some(Arc::new(bias)))
+    };
+    for label in ["red", "green", "blue"] {
+        let text = run(&lm, &biased(label)).completions[0].text.clone();
+        assert_eq!(text, format!("[[ ## label ## ]]\n{label}"));
+    }
+    let plain = run(&lm, &request).completions[0].text.clone();
+    let none = with(request.clone(), |r| r.label_bias = Some(Arc::default()));
+    assert_eq!(run(&lm, &none).completions[0].text, plain);
 }

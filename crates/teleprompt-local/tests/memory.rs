@@ -102,7 +102,7 @@ fn a_cut_off_file_is_a_typed_error() {
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.gguf");
     let whole = std::fs::read(&path).unwrap();
-    for part in [1000, whole.len() / 50, whole.len() / 2, whole.len() - 1000] {
+    for part in [1000, whole.len() / 50, whole.len() - 1000] {
         std::fs::write(&cut, &whole[..part]).unwrap();
         let error = LocalLm::load("local:cut", &cut, config()).unwrap_err();
         assert_eq!(error.kind, LmErrorKind::Model, "{error}");

@@ -1,5 +1,6 @@
 //! For tests of Teleprompt and its extensions: scripted LM, fake LM server, conformance suites.
 
+pub mod adapter_suite;
 pub mod lm_suite;
 pub mod scripted;
 pub mod server;

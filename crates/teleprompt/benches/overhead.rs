@@ -1,12 +1,20 @@
 //! Our own cost per call, without an LM: rendering, parsing, trace, usage, evaluation, cache.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
-use teleprompt::evaluate::{Evaluate, metric};
+use teleprompt::evaluate::{Evaluate, metrics};
 use teleprompt::lm::cache::{CacheConfig, Cached};
 use teleprompt::prelude::*;
 use teleprompt::{LmError, LmRequest, LmResponse, Message, TraceRecorder, Usage};
@@ -100,7 +108,7 @@ fn evaluation(c: &mut Criterion) {
         });
     });
     group.bench_function("evaluated", |b| {
-        let evaluate = Evaluate::new(&data).metric(metric::exact_match("answer")).concurrency(1);
+        let evaluate = Evaluate::new(&data, metrics::exact_match("answer")).concurrency(1);
         b.iter(|| runtime.block_on(evaluate.run(&cx, &program)).unwrap());
     });
     group.finish();
@@ -111,13 +119,14 @@ fn cache(c: &mut Criterion) {
     let runtime = runtime();
     let request =
         LmRequest::new(vec![Message::system("s".repeat(1000)), Message::user("u".repeat(3000))]);
-    let memory = Cached::new(Instant, CacheConfig::memory());
+    let memory = Cached::in_memory(Instant);
     runtime.block_on(memory.generate(&request)).unwrap();
     group.bench_function("memory_hit", |b| {
         b.iter(|| runtime.block_on(memory.generate(black_box(&request))).unwrap());
     });
     let dir = tempfile::tempdir().unwrap();
-    let disk = Cached::new(Instant, CacheConfig::disk(dir.path()).without_memory());
+    let config = CacheConfig { memory_entries: 0, ..CacheConfig::on_disk(dir.path()) };
+    let disk = Cached::new(Instant, config);
     runtime.block_on(disk.generate(&request)).unwrap();
     group.bench_function("disk_hit", |b| {
         b.iter(|| runtime.block_on(disk.generate(black_box(&request))).unwrap());

@@ -1,5 +1,6 @@
 //! `#[derive(Module)]`: every predictor is found, in order, under a stable path.
 #![deny(warnings)]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
@@ -126,7 +127,7 @@ fn binding_sets_the_path_that_the_predictor_knows() {
 
 #[test]
 fn a_program_has_the_state_of_all_its_predictors() {
-    let state = Program::new(baleen()).initial_state();
+    let state = Program::new(baleen()).state();
     assert_eq!(state.0.len(), BALEEN.len());
     assert!(BALEEN.iter().all(|path| state.get(path).is_some()));
 }

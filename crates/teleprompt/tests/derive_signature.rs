@@ -1,4 +1,12 @@
 //! `#[derive(Signature)]`: the same value as the text, typed inputs and outputs, no warnings.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 #![deny(warnings)]
 
 use std::collections::{BTreeMap, HashMap};

@@ -75,7 +75,7 @@ async fn the_judge_runs_without_the_parameters_and_trace_of_the_program() {
     let expected = own.clone();
     let judge_ = judge("q -> score: float", move |cx, _| {
         assert!(cx.trace().is_none() && cx.n() == 1);
-        assert!(cx.parameters("predict").is_none());
+        assert!(cx.parameters("predict").is_empty());
         assert!(cx.lm().same(&expected));
         Ok(record! { score: 1 })
     });
@@ -84,7 +84,7 @@ async fn the_judge_runs_without_the_parameters_and_trace_of_the_program() {
     state.0.insert("predict".into(), Arc::new(Parameters::default()));
     let cx = context().with_candidate(Arc::new(state.clone())).with_n(4);
     let cx = cx.with_layer("".into(), Arc::new(state)).with_trace(TraceRecorder::new());
-    assert!(cx.parameters("predict").is_some());
+    assert!(!cx.parameters("predict").is_empty());
     let result = Evaluate::new(numbered(1), judge_).run(&cx, &module(echo)).await.unwrap();
     assert_eq!((result.score, result.metric.as_str()), (1.0, "mine"));
 }

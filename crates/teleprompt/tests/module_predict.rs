@@ -1,12 +1,20 @@
 //! Predictors and programs on a scripted LM: calls, retries, traces, parameters.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 
 use teleprompt::adapter::{ChatAdapter, JsonAdapter};
 use teleprompt::prelude::*;
 use teleprompt::{
-    Completion, FinishReason, Limits, LmRequest, LmResponse, Module as _, Parameters, ProgramState,
-    Role, TraceRecorder, bind,
+    Completion, FinishReason, Limits, LmRequest, LmResponse, Parameters, ProgramState, Role,
+    TraceRecorder, bind,
 };
 use teleprompt_testkit::scripted::ScriptedLm;
 

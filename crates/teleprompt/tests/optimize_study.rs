@@ -1,5 +1,13 @@
 //! Compiles as studies: gains, resume after a kill, budgets, changed data, forks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -92,7 +100,7 @@ async fn every_optimizer_gains_on_examples_it_never_saw() {
     for n in 0..3 {
         let dir = tempfile::tempdir().unwrap();
         let compiled = match n {
-            0 => compile(LabeledFewShot { k: 6 }, &dir).await,
+            0 => compile(LabeledFewShot { k: 6, ..Default::default() }, &dir).await,
             1 => compile(BootstrapFewShot::default(), &dir).await,
             _ => compile(search(), &dir).await,
         };
@@ -186,14 +194,17 @@ async fn the_same_seed_gives_the_same_study_and_another_seed_another() {
 #[tokio::test]
 async fn changed_data_is_refused_with_the_difference_and_a_fork_keeps_what_holds() {
     let dir = tempfile::tempdir().unwrap();
-    compile(LabeledFewShot { k: 6 }, &dir).await;
+    compile(LabeledFewShot { k: 6, ..Default::default() }, &dir).await;
     let (cx, paid) = context(u64::MAX);
-    let changed = compiler(LabeledFewShot { k: 6 }, &dir).compile(&cx, &program(), &data(82)).await;
+    let changed = compiler(LabeledFewShot { k: 6, ..Default::default() }, &dir)
+        .compile(&cx, &program(), &data(82))
+        .await;
     let message = changed.err().unwrap().to_string();
     assert!(message.contains("train data: other examples (was 60 examples, now 62)"), "{message}");
     assert!(message.contains("--fork"), "{message}");
     assert_eq!(paid.load(Ordering::SeqCst), 0);
-    let fork = compiler(LabeledFewShot { k: 4 }, &dir).on_change(OnChange::Fork);
+    let fork =
+        compiler(LabeledFewShot { k: 4, ..Default::default() }, &dir).on_change(OnChange::Fork);
     let done = fork.compile(&cx, &program(), &data(80)).await.unwrap();
     assert_eq!(done.report.study, "trial-2");
     // The program as written was evaluated on the same test examples before.

@@ -1,5 +1,13 @@
 //! Mistakes in pipeline files: one message with the place and what to do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use teleprompt::pipeline::Pipeline;
 
 fn error(file: &str) -> String {
@@ -259,4 +267,48 @@ fn a_file_names_its_path() {
     std::fs::write(&path, "[[step]]\nname = 'a'").unwrap();
     let message = Pipeline::load(&path).unwrap_err().to_string();
     assert!(message.contains("p.toml: line 1: step `a`"), "{message}");
+}
+
+/// The pipeline files that stand in a text as TOML.
+fn files(text: &str) -> Vec<String> {
+    let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_files_in_the_docs_are_right() {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pipeline.md");
+    let docs = files(&std::fs::read_to_string(docs).unwrap());
+    let module = include_str!("../src/pipeline/mod.rs");
+    let module: String = module
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    let all = [docs, files(&module)].concat();
+    assert_eq!(all.len(), 3);
+    for file in all {
+        if let Err(error) = Pipeline::parse(&file) {
+            panic!("{error}\nin\n{file}");
+        }
+    }
+}
+
+#[test]
+fn no_slip_of_the_pen_panics() {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pipeline.md");
+    let mut told = 0;
+    for file in files(&std::fs::read_to_string(docs).unwrap()) {
+        for (at, c) in file.char_indices() {
+            for slip in ["", "x", "é", "'", "[", "\n"] {
+                let slipped = format!("{}{slip}{}", &file[..at], &file[at + c.len_utf8()..]);
+                if let Err(error) = Pipeline::parse(&slipped) {
+                    told += 1;
+                    let message = error.to_string();
+                    assert!(message.starts_with("line "), "{message}\nfor\n{slipped}");
+                }
+            }
+        }
+    }
+    assert!(told > 1000, "{told}");
 }

@@ -1,5 +1,13 @@
 //! Pipelines on a scripted LM.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::sync::Arc;
 
 use teleprompt::adapter::ChatAdapter;

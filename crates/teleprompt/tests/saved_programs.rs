@@ -1,5 +1,13 @@
 //! Saving and loading: round trips, checks, DSPy's files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -165,6 +165,26 @@ async fn starts_over_when_the_file_on_the_hub_changed() {
     assert_eq!(ranges, [false, true, false]);
 }
 
+/// No validator and no checksum: nothing says that the rest would be of the same file.
+#[tokio::test]
+async fn starts_over_when_nothing_vouches_for_the_rest() {
+    let content = gguf(5000);
+    let sent = content.clone();
+    let hub = FakeHub::start(move |r, n| {
+        let mut reply = Reply::file(r, &sent, ETAG);
+        reply.headers.retain(|(name, _)| *name != "etag");
+        if n < 5 { reply.cut(3000) } else { reply }
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = ModelStore::at(dir.path()).with_config(config(&hub.url));
+    store.pull("hf:acme/x/x.gguf", &Silent).await.unwrap_err();
+    let path = store.pull("hf:acme/x/x.gguf", &Silent).await.unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), content);
+    assert!(hub.requests().iter().all(|r| r.header("range").is_none()));
+    assert_eq!(hub.requests().len(), 6);
+}
+
 #[tokio::test]
 async fn starts_over_when_the_range_is_not_there() {
     let content = gguf(5000);
@@ -457,6 +477,26 @@ async fn a_damaged_file_is_found_and_replaced() {
     let notes = Notes::default();
     assert_eq!(store.ensure("tiny", &notes).await.unwrap(), path);
     assert!(notes.lines()[0].contains("damaged"), "{:?}", notes.lines());
+    assert_eq!(std::fs::read(&path).unwrap(), content);
+}
+
+/// Hashing gigabytes at every start would be too slow, so the mark of an earlier check is believed.
+#[tokio::test]
+async fn a_checked_file_is_not_read_again_unless_it_was_written() {
+    let content = gguf(5000);
+    let sent = content.clone();
+    let hub = FakeHub::start(move |r, _| Reply::file(r, &sent, ETAG)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir, &hub.url, tiny(&content));
+    let path = store.ensure("tiny", &Silent).await.unwrap();
+    let written = path.metadata().unwrap().modified().unwrap();
+    std::fs::write(&path, [9; 5000]).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(written).unwrap();
+    store.ensure("tiny", &Silent).await.unwrap();
+    assert_eq!(hub.requests().len(), 1, "believed");
+    store.pull("tiny", &Silent).await.unwrap();
+    assert_eq!(hub.requests().len(), 2, "an explicit pull reads every byte");
     assert_eq!(std::fs::read(&path).unwrap(), content);
 }
 

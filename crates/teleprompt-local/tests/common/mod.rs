@@ -8,14 +8,20 @@ use futures::executor::block_on;
 use teleprompt_core::{Constraint, Lm, LmRequest, LmResponse, Message};
 use teleprompt_local::{EngineConfig, LocalLm};
 
-/// The test model's file: `TELEPROMPT_TEST_MODEL`. Without it a test is skipped, unless
-/// `TELEPROMPT_REQUIRE_MODEL` is `1`.
+/// The test model's file: `TELEPROMPT_TEST_MODEL`, else the default model where the command keeps
+/// it on Linux. Without it a test is skipped, unless `TELEPROMPT_REQUIRE_MODEL` is `1`.
 pub fn model() -> Option<PathBuf> {
-    let path = std::env::var_os("TELEPROMPT_TEST_MODEL").map(PathBuf::from);
+    let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let kept = || {
+        let home = var("HOME").map(|home| home.join(".cache"));
+        let models = var("XDG_CACHE_HOME").or(home)?.join("teleprompt/models");
+        Some(models.join("SmolLM2-135M-Instruct.Q4_1.gguf")).filter(|path| path.exists())
+    };
+    let path = var("TELEPROMPT_TEST_MODEL").or_else(kept);
     if path.is_none() {
         let required = std::env::var("TELEPROMPT_REQUIRE_MODEL").is_ok_and(|v| v == "1");
-        assert!(!required, "TELEPROMPT_REQUIRE_MODEL=1, but TELEPROMPT_TEST_MODEL is not set");
-        println!("skipped: no model");
+        assert!(!required, "TELEPROMPT_REQUIRE_MODEL=1, but there is no model; pull it first");
+        println!("skipped: no model; `teleprompt models pull smollm2-135m` fetches it");
     }
     path
 }

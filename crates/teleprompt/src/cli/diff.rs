@@ -60,6 +60,7 @@ fn between(a: &Shown, b: &Shown) -> Value {
     note("instructions", json!(a.signature.instructions()), json!(b.signature.instructions()));
     note("lm", json!(a.parameters.lm), json!(b.parameters.lm));
     note("settings", json!(a.parameters.settings), json!(b.parameters.settings));
+    note("label_bias", json!(a.parameters.label_bias), json!(b.parameters.label_bias));
     let missing = |from: &[Record], to: &[Record]| -> Vec<Record> {
         from.iter().filter(|d| !to.contains(d)).cloned().collect()
     };

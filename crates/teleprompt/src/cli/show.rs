@@ -53,6 +53,9 @@ fn describe(path: &str, predictor: &dyn Predictor, parameters: &Parameters) -> S
     if settings != json!({}) {
         text.push_str(&format!("  settings      {settings}\n"));
     }
+    if !parameters.label_bias.is_empty() {
+        text.push_str(&format!("  label bias    {}\n", json!(parameters.label_bias)));
+    }
     text.push_str(&format!("  demos         {}\n", parameters.demos.len()));
     for demo in &parameters.demos {
         text.push_str(&format!("    {}\n", shortened(&demo.to_json().to_string())));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use teleprompt_core::{
-    Adapter, Context, Error, FinishReason, Lm, LmHandle, LmRequest, LmResponse, Message,
+    Adapter, Context, Error, FinishReason, LabelBias, Lm, LmHandle, LmRequest, LmResponse, Message,
     Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result,
     Signature, TraceStep, Usage,
 };
@@ -33,6 +33,7 @@ struct Ready {
     parameters: Parameters,
     signature: Signature,
     prompt: Prompt,
+    bias: Option<Arc<LabelBias>>,
 }
 
 impl Core {
@@ -64,6 +65,7 @@ impl Core {
         inputs::check(path, &ready.signature, inputs)?;
         let lm = cx.lm_named(ready.parameters.lm.as_deref())?;
         let mut request = ready.request(cx, inputs);
+        request.label_bias = ready.bias.clone().filter(|_| lm.capabilities().label_bias);
         let mut usage = Usage::default();
         for attempt in 0.. {
             let response = generate(cx, lm, &request).await?;
@@ -109,7 +111,8 @@ impl Ready {
         let prompt = adapter.prompt(&signature, &parameters.demos);
         let laid = laid.iter().map(|p| (*p).clone()).collect();
         let own = core.parameters.clone();
-        Self { own, laid, adapter: adapter.clone(), parameters, signature, prompt }
+        let bias = Some(&parameters.label_bias).filter(|b| !b.is_empty()).cloned().map(Arc::new);
+        Self { own, laid, adapter: adapter.clone(), parameters, signature, prompt, bias }
     }
 
     fn is_for(

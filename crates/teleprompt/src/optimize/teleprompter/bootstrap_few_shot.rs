@@ -5,7 +5,7 @@ use serde_json::Value;
 use teleprompt_core::{Parameters, ProgramState, Record, Result, Signature};
 
 use crate::data::Rng;
-use crate::optimize::propose::{Bootstrap, Bootstrapped, labeled_demos};
+use crate::optimize::propose::{Bootstrap, Bootstrapped, calibrate, labeled_demos};
 use crate::optimize::{Candidate, Optimizer, Sizes, Task};
 
 /// Runs a teacher over train examples, keeps what the metric accepts as demonstrations for every
@@ -28,6 +28,10 @@ pub struct BootstrapFewShot {
     pub max_rounds: u64,
     /// A run is accepted at this score or above. Default: any score above 0.
     pub metric_threshold: Option<f64>,
+    /// Train inputs, without their labels, over which the LM's liking for single labels is measured
+    /// and taken off; 0 for none. Only where an output is an enum and the LM tells
+    /// log-probabilities. Default: 48.
+    pub calibration_examples: usize,
 }
 
 impl Default for BootstrapFewShot {
@@ -37,6 +41,7 @@ impl Default for BootstrapFewShot {
             max_labeled_demos: 16,
             max_rounds: 1,
             metric_threshold: None,
+            calibration_examples: 48,
         }
     }
 }
@@ -69,7 +74,7 @@ impl BootstrapFewShot {
                 state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
             }
         }
-        task.propose(origin, state)
+        task.propose(origin, calibrate(task, state, self.calibration_examples).await?)
     }
 
     /// Labelled examples that were not bootstrapped, drawn anew for each predictor.
@@ -100,6 +105,7 @@ impl Optimizer for BootstrapFewShot {
     }
     fn cost(&self, sizes: Sizes) -> u64 {
         sizes.train as u64 * self.max_rounds.max(1)
+            + self.calibration_examples.min(sizes.train) as u64
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let order: Vec<usize> = (0..task.train.len()).collect();

@@ -5,29 +5,38 @@ use serde_json::Value;
 use teleprompt_core::{Parameters, ProgramState, Result};
 
 use crate::data::Rng;
-use crate::optimize::propose::labeled_demos;
+use crate::optimize::propose::{calibrate, labeled_demos};
 use crate::optimize::{Candidate, Optimizer, Sizes, Task};
 
 /// Gives each predictor up to `k` labelled examples, balanced over the labels, in random order.
 ///
-/// No LM call and no search. Use it first: for a classifier on a small LM it is most of the gain.
+/// No search, and no LM call but `calibration_examples`. Use it first: for a classifier on a small LM it is most of the gain.
 /// Source: the baseline of Khattab et al. 2023, arXiv 2310.03714, section 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LabeledFewShot {
     /// Demonstrations a predictor. Default: 16.
     pub k: usize,
+    /// Train inputs, without their labels, over which the LM's liking for single labels is measured
+    /// and taken off; 0 for none. Only where an output is an enum and the LM tells
+    /// log-probabilities. Default: 48.
+    pub calibration_examples: usize,
 }
 
 impl Default for LabeledFewShot {
     fn default() -> Self {
-        Self { k: 16 }
+        Self { k: 16, calibration_examples: 48 }
     }
 }
 
 impl LabeledFewShot {
     /// The candidate for a seed of its own.
-    pub(super) fn candidate(&self, task: &Task<'_>, rng: &Rng, origin: &str) -> Result<Candidate> {
+    pub(super) async fn candidate(
+        &self,
+        task: &Task<'_>,
+        rng: &Rng,
+        origin: &str,
+    ) -> Result<Candidate> {
         let mut state = ProgramState::default();
         for (path, signature) in &task.predictors {
             let demos = labeled_demos(signature, task.train, self.k, &mut rng.derive(path));
@@ -36,7 +45,7 @@ impl LabeledFewShot {
                 state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
             }
         }
-        task.propose(origin, state)
+        task.propose(origin, calibrate(task, state, self.calibration_examples).await?)
     }
 }
 
@@ -50,11 +59,11 @@ impl Optimizer for LabeledFewShot {
     fn validates(&self) -> bool {
         false
     }
-    fn cost(&self, _: Sizes) -> u64 {
-        0
+    fn cost(&self, sizes: Sizes) -> u64 {
+        self.calibration_examples.min(sizes.train) as u64
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let rng = Rng::new(task.seed).derive("labeled");
-        self.candidate(task, &rng, &format!("{} labelled demos", self.k))
+        self.candidate(task, &rng, &format!("{} labelled demos", self.k)).await
     }
 }

@@ -29,6 +29,10 @@ pub struct BootstrapFewShotWithRandomSearch {
     pub num_candidate_programs: usize,
     /// A run is accepted at this score or above. Default: any score above 0.
     pub metric_threshold: Option<f64>,
+    /// Train inputs, without their labels, over which the LM's liking for single labels is measured
+    /// and taken off; 0 for none. Only where an output is an enum and the LM tells
+    /// log-probabilities. Default: 48.
+    pub calibration_examples: usize,
     /// Ends the search at this mean validation score. Default: never.
     pub stop_at_score: Option<f64>,
 }
@@ -41,6 +45,7 @@ impl Default for BootstrapFewShotWithRandomSearch {
             max_rounds: 1,
             num_candidate_programs: 16,
             metric_threshold: None,
+            calibration_examples: 48,
             stop_at_score: None,
         }
     }
@@ -70,6 +75,7 @@ impl BootstrapFewShotWithRandomSearch {
             max_labeled_demos: self.max_labeled_demos,
             max_rounds: self.max_rounds,
             metric_threshold: self.metric_threshold,
+            calibration_examples: self.calibration_examples,
         }
     }
 
@@ -79,8 +85,11 @@ impl BootstrapFewShotWithRandomSearch {
         match point {
             Point::Baseline => Ok(Candidate::baseline()),
             Point::Labeled => {
-                let labeled = LabeledFewShot { k: self.max_labeled_demos };
-                labeled.candidate(task, &rng.derive("labeled"), "labelled demos")
+                let labeled = LabeledFewShot {
+                    k: self.max_labeled_demos,
+                    calibration_examples: self.calibration_examples,
+                };
+                labeled.candidate(task, &rng.derive("labeled"), "labelled demos").await
             }
             Point::Unshuffled => {
                 let recipe = self.bootstrap(self.max_bootstrapped_demos);
@@ -110,7 +119,8 @@ impl Optimizer for BootstrapFewShotWithRandomSearch {
     fn cost(&self, sizes: Sizes) -> u64 {
         let points = self.num_candidate_programs as u64 + 3;
         let bootstraps = points.saturating_sub(2) * sizes.train as u64 * self.max_rounds.max(1);
-        points * sizes.val as u64 + bootstraps
+        let calibrations = (points - 1) * self.calibration_examples.min(sizes.train) as u64;
+        points * sizes.val as u64 + bootstraps + calibrations
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let mut search = RandomSearch::new(self.points()).stop_at(self.stop_at_score);

@@ -68,7 +68,13 @@ fn same(label: &Value, node: &Value) -> bool {
 /// The label that reads like this. Of a text and a number that read alike it is the number: the text
 /// is written in quotes.
 fn exact<'l>(text: &str, labels: &'l [Value]) -> Option<&'l Value> {
-    let scalar = labels.iter().find(|l| !l.is_string() && l.to_string() == text);
+    let reads = |l: &Value| match l {
+        Value::Bool(b) => text == if *b { "true" } else { "false" },
+        Value::Number(n) => n.to_string() == text,
+        Value::Null => text == "null",
+        _ => false,
+    };
+    let scalar = labels.iter().find(|l| reads(l));
     scalar.or_else(|| labels.iter().find(|l| l.as_str() == Some(text)))
 }
 

@@ -29,16 +29,21 @@ const MOST_ERRORS: usize = 8;
 /// Values nested deeper than this are refused rather than risking the stack.
 const MAX_DEPTH: usize = 128;
 
+/// Values looked at in one reading. Unions in recursive types can make the number of readings grow
+/// with every level; no reply that is meant well comes near.
+const MOST_STEPS: u32 = 500_000;
+
 /// One reading: the definitions it needs and the repairs so far.
 pub(crate) struct Cx<'d> {
     defs: &'d TypeDefs,
     repairs: Vec<Repair>,
     depth: usize,
+    steps: u32,
 }
 
 impl<'d> Cx<'d> {
     pub(crate) fn new(defs: &'d TypeDefs) -> Self {
-        Self { defs, repairs: Vec::new(), depth: 0 }
+        Self { defs, repairs: Vec::new(), depth: 0, steps: 0 }
     }
 
     pub(crate) fn into_repairs(self) -> Vec<Repair> {
@@ -65,7 +70,8 @@ impl<'d> Cx<'d> {
     }
 
     fn nested(&mut self, ty: &Type, read: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
-        if self.depth >= MAX_DEPTH {
+        self.steps += 1;
+        if self.depth >= MAX_DEPTH || self.steps > MOST_STEPS {
             return Err(problem("it is nested too deep", ty));
         }
         self.depth += 1;

@@ -29,7 +29,7 @@ impl Cx<'_> {
         }
         let several = readings.iter().skip(1).any(|r| Some(&r.0) != readings.first().map(|r| &r.0));
         let whole = readings.is_empty() || ty.kind != Kind::Any;
-        if let Some(lines) = self.from_lines(text, ty, first_error.is_some()).filter(|_| whole) {
+        if let Some(lines) = self.read_lines(text, ty, first_error.is_some()).filter(|_| whole) {
             match lines {
                 Ok(reading) => readings.push(reading),
                 Err(e) => first_error = first_error.or(Some(e)),
@@ -57,7 +57,7 @@ impl Cx<'_> {
     }
 
     /// Text that is no JSON at all, for types that have a notation without.
-    fn from_lines(
+    fn read_lines(
         &mut self,
         text: &str,
         ty: &Type,

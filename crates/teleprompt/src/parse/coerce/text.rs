@@ -27,7 +27,7 @@ impl Cx<'_> {
         if super::limits::check(&value, ty).is_err() {
             return Ok(Value::from(text));
         }
-        if !value.as_str().is_some_and(|inside| write::needs_quotes(inside)) {
+        if !value.as_str().is_some_and(write::needs_quotes) {
             self.flag(Repair::Quotes);
         }
         Ok(value)

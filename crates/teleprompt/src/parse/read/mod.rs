@@ -136,7 +136,7 @@ fn spans(text: &str) -> Vec<Candidate> {
             }
             None => {
                 reader.take_repairs();
-                from = start + 1;
+                from = reader.too_deep_at().unwrap_or(start + 1);
             }
         }
     }

@@ -10,20 +10,21 @@ const MAX_DEPTH: usize = 96;
 
 /// Steps allowed for a text: reading one value takes about one step a byte, and failed attempts to
 /// read one between prose start again behind their first bracket.
-const STEPS_PER_BYTE: usize = 16;
+const STEPS_PER_BYTE: usize = 8;
 
 pub(super) struct Reader<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
     fuel: usize,
+    too_deep: bool,
     repairs: Vec<Repair>,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let fuel = text.len().saturating_mul(STEPS_PER_BYTE) + 1024;
-        Self { text, at: 0, depth: 0, fuel, repairs: Vec::new() }
+        Self { text, at: 0, depth: 0, fuel, too_deep: false, repairs: Vec::new() }
     }
 
     /// Where reading stopped.
@@ -35,6 +36,12 @@ impl<'t> Reader<'t> {
         self.fuel > 0
     }
 
+    /// Where the last reading gave up, if it did because of the depth: nothing that begins before
+    /// can be read either.
+    pub(super) fn too_deep_at(&self) -> Option<usize> {
+        self.too_deep.then_some(self.at)
+    }
+
     pub(super) fn take_repairs(&mut self) -> Vec<Repair> {
         std::mem::take(&mut self.repairs)
     }
@@ -43,6 +50,7 @@ impl<'t> Reader<'t> {
     pub(super) fn value_at(&mut self, start: usize) -> Option<Value> {
         self.at = start;
         self.depth = 0;
+        self.too_deep = false;
         match self.peek()? {
             b'{' | b'[' => self.value(Place::Alone),
             _ => None,
@@ -100,6 +108,7 @@ impl<'t> Reader<'t> {
 
     fn nested(&mut self, read: fn(&mut Self) -> Option<Value>) -> Option<Value> {
         if self.depth == MAX_DEPTH {
+            self.too_deep = true;
             return None;
         }
         self.depth += 1;
