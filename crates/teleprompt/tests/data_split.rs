@@ -129,7 +129,7 @@ fn what_cannot_be_split_is_refused() {
 
 #[test]
 fn the_quickstart_data_splits_well() {
-    let path = "../teleprompt-cli/assets/quickstart/messages.jsonl";
+    let path = "assets/quickstart/messages.jsonl";
     let all = Dataset::load(path).unwrap().inputs(["message"]).unwrap();
     let split = Splitter::new(0).stratify("intent").split(&all).unwrap();
     assert_eq!(sizes(&split).iter().sum::<usize>(), all.len());
