@@ -7,9 +7,10 @@ use std::collections::HashMap;
 /// at least `threshold` (0 excluded, 1 included). A text under three characters is its own one
 /// trigram. Groups come in the order of their first members, members in order.
 ///
-/// Exact, not sampled: prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant
-/// 2007). Texts are taken by size; only those that share one of the rarest trigrams of both, and
-/// whose sizes allow the similarity, are compared.
+/// Exact, not sampled. All pairs whose sizes allow the similarity are looked at, almost all of them
+/// only through a bitmap of each text: where two bitmaps differ, the sets do, which bounds the
+/// similarity (Sandes, Teodoro and Melo, "Bitmap filter", 2020). The time grows with the square of
+/// the number of texts and with their length; 10,000 texts of 1,100 characters take seconds.
 ///
 /// ```
 /// use teleprompt::data::similar::groups;
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 /// assert_eq!(groups(&texts, 0.6), [vec![0, 2], vec![1]]);
 /// ```
 pub fn groups<S: AsRef<str>>(texts: &[S], threshold: f64) -> Vec<Vec<usize>> {
-    let sets = ranked(texts.iter().map(|t| trigrams(t.as_ref())).collect());
+    let sets: Vec<Vec<u64>> = texts.iter().map(|t| trigrams(t.as_ref())).collect();
     let mut union = Union((0..sets.len()).collect());
     let distinct = unite_equal(&sets, &mut union);
     unite_near(&sets, distinct, threshold, &mut union);
@@ -53,26 +54,9 @@ fn trigrams(text: &str) -> Vec<u64> {
     grams
 }
 
-/// The sets with trigrams replaced by their rank, rarest first.
-fn ranked(sets: Vec<Vec<u64>>) -> Vec<Vec<u32>> {
-    let mut counts: HashMap<u64, u32> = HashMap::new();
-    for gram in sets.iter().flatten() {
-        *counts.entry(*gram).or_default() += 1;
-    }
-    let mut order: Vec<(u32, u64)> = counts.into_iter().map(|(gram, n)| (n, gram)).collect();
-    order.sort_unstable();
-    let ranks: HashMap<u64, u32> = (0..).zip(order).map(|(rank, (_, gram))| (gram, rank)).collect();
-    let rank = |set: Vec<u64>| {
-        let mut set: Vec<u32> = set.iter().filter_map(|g| ranks.get(g)).copied().collect();
-        set.sort_unstable();
-        set
-    };
-    sets.into_iter().map(rank).collect()
-}
-
 /// Unites texts with equal sets; gives one of each.
-fn unite_equal(sets: &[Vec<u32>], union: &mut Union) -> Vec<usize> {
-    let mut first: HashMap<&[u32], usize> = HashMap::new();
+fn unite_equal(sets: &[Vec<u64>], union: &mut Union) -> Vec<usize> {
+    let mut first: HashMap<&[u64], usize> = HashMap::new();
     let mut distinct = Vec::new();
     for (i, set) in sets.iter().enumerate() {
         match first.get(set.as_slice()) {
@@ -86,42 +70,57 @@ fn unite_equal(sets: &[Vec<u32>], union: &mut Union) -> Vec<usize> {
     distinct
 }
 
-fn unite_near(sets: &[Vec<u32>], mut texts: Vec<usize>, threshold: f64, union: &mut Union) {
+fn unite_near(sets: &[Vec<u64>], mut texts: Vec<usize>, threshold: f64, union: &mut Union) {
     let set = |i: usize| sets.get(i).map_or(&[][..], Vec::as_slice);
     texts.sort_by_key(|&i| (set(i).len(), i));
-    let mut index: HashMap<u32, Vec<usize>> = HashMap::new();
-    let mut seen: HashMap<usize, usize> = HashMap::new();
-    for &x in &texts {
-        let size = set(x).len();
-        let smallest = threshold * size as f64;
-        // Two near sets share one of these even if all others of the larger are shared.
-        for gram in set(x).iter().take(prefix(size, threshold)) {
-            let Some(list) = index.get_mut(gram) else { continue };
-            // The list goes from small to large, and so do the texts to come.
-            let small = list.partition_point(|&y| (set(y).len() as f64) < smallest);
-            list.drain(..small);
-            for &y in list.iter() {
-                let fresh = seen.insert(y, x) != Some(x);
-                if fresh && union.root(x) != union.root(y) && is_near(set(x), set(y), threshold) {
-                    union.unite(x, y);
-                }
+    let words = bitmap_words(texts.last().map_or(0, |&i| set(i).len()));
+    let bitmaps: Vec<u64> = texts.iter().flat_map(|&i| bitmap(set(i), words)).collect();
+    let entries = |from: usize, to: usize| {
+        let bitmaps = bitmaps.get(from * words..to * words).unwrap_or_default();
+        texts.get(from..to).unwrap_or_default().iter().zip(bitmaps.chunks_exact(words))
+    };
+    // How much of two sets can differ, as a part of the sum of their sizes.
+    let slack = (1.0 - threshold) / (1.0 + threshold);
+    for (at, (&x, bits)) in entries(0, texts.len()).enumerate() {
+        let smallest = threshold * set(x).len() as f64;
+        let first = texts.partition_point(|&y| (set(y).len() as f64) < smallest);
+        for (&y, other) in entries(first, at) {
+            let limit = (slack * (set(x).len() + set(y).len()) as f64 + 1e-9) as u32;
+            if differing(bits, other) <= limit
+                && union.root(x) != union.root(y)
+                && is_near(set(x), set(y), threshold)
+            {
+                union.unite(x, y);
             }
-        }
-        // Only larger texts look this one up, so fewer of its trigrams are enough.
-        for gram in set(x).iter().take(prefix(size, 2.0 * threshold / (1.0 + threshold))) {
-            index.entry(*gram).or_default().push(x);
         }
     }
 }
 
-/// How many of `size` trigrams can miss before less than `share` of them is left, and one more.
-fn prefix(size: usize, share: f64) -> usize {
-    // Rounding must not make the prefix too short.
-    size + 1 - (share * size as f64 - 1e-9).ceil() as usize
+/// The 64-bit words of a bitmap: two bits for each trigram of the largest set tell most pairs apart,
+/// and more than a kilobyte costs more to read than it saves.
+fn bitmap_words(largest: usize) -> usize {
+    (2 * largest).div_ceil(64).clamp(1, 128)
+}
+
+/// Each trigram flips one bit, so that bitmaps differ in at most as many bits as sets in trigrams.
+fn bitmap(set: &[u64], words: usize) -> Vec<u64> {
+    let mut bits = vec![0; words];
+    for gram in set {
+        let hash = gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let bit = (hash * (64 * words as u64)) >> 32;
+        if let Some(word) = bits.get_mut((bit / 64) as usize) {
+            *word ^= 1 << (bit % 64);
+        }
+    }
+    bits
+}
+
+fn differing(a: &[u64], b: &[u64]) -> u32 {
+    a.iter().zip(b).map(|(x, y)| (x ^ y).count_ones()).sum()
 }
 
 /// Whether two sorted sets are at least that similar; stops as soon as they cannot be.
-fn is_near(a: &[u32], b: &[u32], threshold: f64) -> bool {
+fn is_near(a: &[u64], b: &[u64], threshold: f64) -> bool {
     let total = (a.len() + b.len()) as f64;
     let needed = (threshold / (1.0 + threshold) * total - 1e-9).ceil() as usize;
     let (mut a, mut b, mut shared) = (a, b, 0);
@@ -177,7 +176,7 @@ mod tests {
         assert_eq!(similarity("a", ""), 0.0);
     }
 
-    /// The filters must not lose a pair: compared with all pairs on texts full of near-duplicates.
+    /// The bitmaps must not lose a pair: compared with all pairs on texts full of near-duplicates.
     #[test]
     fn groups_are_those_of_comparing_all_pairs() {
         let mut rng = Rng::new(11);

@@ -16,24 +16,36 @@ use super::number::numbers;
 /// assert_eq!(normalize("U.S.A."), "usa");
 /// ```
 pub fn normalize(text: &str) -> String {
-    let plain: String = text
-        .nfd()
-        .collect::<String>()
-        .to_lowercase()
-        .replace(|c: char| c.is_ascii_punctuation(), "");
-    let without = drop_articles(&plain);
-    without.split_whitespace().collect::<Vec<_>>().join(" ")
+    let kept = |c: &char| !c.is_ascii_punctuation();
+    if text.is_ascii() {
+        return squeeze(
+            &text.chars().filter(kept).map(|c| c.to_ascii_lowercase()).collect::<String>(),
+        );
+    }
+    squeeze(&text.nfd().collect::<String>().to_lowercase().chars().filter(kept).collect::<String>())
 }
 
-/// Puts a space for each article that stands as a word between characters that are not of words.
-fn drop_articles(text: &str) -> String {
+/// Single spaces for white space and for articles that stand between characters that are not of
+/// words; none at the ends.
+fn squeeze(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+    let mut gap = false;
     while let Some(first) = rest.chars().next() {
-        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let end = match is_word(first) {
+            true => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
         let (run, after) = rest.split_at(end);
-        out.push_str(if matches!(run, "a" | "an" | "the") { " " } else { run });
         rest = after;
+        if first.is_whitespace() || matches!(run, "a" | "an" | "the") {
+            gap = true;
+            continue;
+        }
+        if std::mem::take(&mut gap) && !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(run);
     }
     out
 }
@@ -47,6 +59,9 @@ fn is_word(c: char) -> bool {
 /// answer `A` is an article), what was there before is compared; where both are plain numbers, their
 /// values are (`-5` is not `5`, nor `3.14` `314`, though punctuation is all that tells them apart).
 pub(super) fn same_text(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
     let (x, y) = (normalize(a), normalize(b));
     if x.is_empty() || y.is_empty() {
         return bare(a) == bare(b);
