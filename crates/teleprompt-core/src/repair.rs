@@ -90,7 +90,7 @@ repairs! {
     EnumFuzzy = "enum_fuzzy", 10;
     /// A number with a fraction of zero became a whole number. Penalty 2.
     WholeNumber = "whole_number", 2;
-    /// An optional output that was left out became null. Penalty 3.
+    /// An optional output, or field of an object, that was left out became null. Penalty 3.
     MissingOptional = "missing_optional", 3;
 }
 

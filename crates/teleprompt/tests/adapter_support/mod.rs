@@ -149,9 +149,16 @@ fn leaf() -> BoxedStrategy<Type> {
     .boxed()
 }
 
+fn is_limited_text(ty: &Type) -> bool {
+    match &ty.kind {
+        Kind::Optional(inner) => is_limited_text(inner),
+        Kind::Union(arms) => arms.iter().any(is_limited_text),
+        kind => *kind == Kind::Str && !ty.constraints.is_empty(),
+    }
+}
+
 /// A random type. Unions have no limited texts: see the exceptions of the grammar.
 pub fn ty() -> BoxedStrategy<Type> {
-    let is_limited_text = |t: &Type| t.kind == Kind::Str && !t.constraints.is_empty();
     leaf()
         .prop_recursive(3, 12, 3, move |inner| {
             let field = |(name, ty): (String, Type)| ObjectField {
@@ -172,7 +179,7 @@ pub fn ty() -> BoxedStrategy<Type> {
                     Kind::Object(unique.map(field).collect()).into()
                 }),
                 inner.clone().prop_map(Type::optional),
-                vec(inner.prop_filter("no limited text", move |t| !is_limited_text(t)), 2..4)
+                vec(inner.prop_filter("no limited text", |t| !is_limited_text(t)), 2..4)
                     .prop_map(|arms| Kind::Union(arms).into()),
             ]
         })

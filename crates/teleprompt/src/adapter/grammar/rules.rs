@@ -182,18 +182,14 @@ impl<'d> Rules<'d> {
     }
 
     fn object(&mut self, fields: &[ObjectField]) -> String {
-        let mut out = String::new();
-        for (i, field) in fields.iter().enumerate() {
-            let open = if i == 0 { "{" } else { ", " };
-            let mut key = String::from(open);
-            write_text(&mut key, &field.name);
-            key.push_str(": ");
-            let _ = write!(out, "{} {} ", literal(&key), self.grouped(&field.ty));
-        }
-        match fields {
-            [] => "\"{}\"".into(),
-            _ => format!("{out}\"}}\""),
-        }
+        // Brackets, keys and colons are tokens of their own: the lexer takes the longest one, so that
+        // `{"name": ` as one token would shut out a map that begins with `{` in the same union.
+        let field = |rules: &mut Self, f: &ObjectField| {
+            let key = literal(&compact(&Value::from(&*f.name)));
+            format!("{key} \": \" {}", rules.grouped(&f.ty))
+        };
+        let fields: Vec<_> = fields.iter().map(|f| field(self, f)).collect();
+        format!("\"{{\" {} \"}}\"", fields.join(" \", \" "))
     }
 
     fn reference(&mut self, name: &Arc<str>) -> String {

@@ -62,7 +62,10 @@ impl Cx<'_> {
     fn field(&mut self, node: Option<&Value>, ty: &Type) -> Result<Value, Vec<FieldError>> {
         match node {
             Some(node) => self.json(node, ty),
-            None if ty.is_nullable(self.defs) => Ok(Value::Null),
+            None if ty.is_nullable(self.defs) => {
+                self.flag(Repair::MissingOptional);
+                Ok(Value::Null)
+            }
             None => Err(problem("it is missing", ty)),
         }
     }
