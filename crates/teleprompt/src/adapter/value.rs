@@ -42,7 +42,8 @@ fn write_input(out: &mut String, value: &Value) {
 /// An output in a section: plainly if that is read back as the same value, else as JSON.
 pub(super) fn write_output(out: &mut String, value: &Value, ty: &Type, defs: &TypeDefs) {
     match value {
-        Value::String(text) if has_marker_line(text) => write_text(out, text),
+        // An empty section is one that was left out.
+        Value::String(text) if text.is_empty() || has_marker_line(text) => write_text(out, text),
         Value::String(text) => {
             let read = coerce_text(text, ty, defs);
             let is_same = |value: &Value| value.as_str() == Some(text);

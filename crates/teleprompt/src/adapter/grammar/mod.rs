@@ -15,10 +15,14 @@ mod rules;
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use rules::{Rules, literal};
 
-use crate::parse::write::write_number;
 use crate::{Kind, Signature, Type, TypeDefs};
+
+/// Definitions that lead to one another are followed this far.
+const MAX_DEPTH: usize = 64;
 
 /// The grammar of all replies for a signature.
 pub(super) fn lark(signature: &Signature) -> String {
@@ -30,7 +34,7 @@ pub(super) fn lark(signature: &Signature) -> String {
             let _ = write!(start, " {}", literal(&format!("[[ ## {} ## ]]\n", field.name)));
         }
         let next = outputs.get(i + 1).map(|f| format!("\n\n[[ ## {} ## ]]\n", f.name));
-        let _ = match (form(&mut rules, &field.ty, 0), next) {
+        let _ = match (form(&mut rules, &field.ty, &field.ty, 0), next) {
             // Text ends where the next marker begins: the lazy rule stops at the first one.
             (Form::Text(terminal), Some(next)) => {
                 let rule =
@@ -54,19 +58,12 @@ enum Form {
     Rule(String),
 }
 
-fn form(rules: &mut Rules<'_>, ty: &Type, depth: usize) -> Form {
+/// The form of a type that is `whole` or a part of it that stands in its place. Labels are written as
+/// values of `whole`: `null` as one of several labels differs from `null` in place of nothing.
+fn form(rules: &mut Rules<'_>, ty: &Type, whole: &Type, depth: usize) -> Form {
     if let Some(values) = ty.choices() {
-        let written = values.iter().map(|v| {
-            let mut text = String::new();
-            super::value::write_output(&mut text, v, ty, rules.defs);
-            // A number limited to some values can be written with or without a fraction.
-            if let serde_json::Value::Number(n) = v {
-                text.clear();
-                write_number(&mut text, n);
-            }
-            literal(&text)
-        });
-        return Form::Rule(written.collect::<Vec<_>>().join(" | "));
+        let labels: Vec<_> = values.iter().map(|v| label(rules, v, whole)).collect();
+        return Form::Rule(labels.join(" | "));
     }
     match &ty.kind {
         Kind::Str if ty.constraints.is_empty() => Form::Text(rules.text()),
@@ -74,41 +71,37 @@ fn form(rules: &mut Rules<'_>, ty: &Type, depth: usize) -> Form {
         Kind::Any => Form::Text(rules.text()),
         Kind::Date => Form::Rule(rules.date()),
         Kind::Ref(name) => match rules.defs.get(name) {
-            Some(target) if depth < 64 => form(rules, target, depth + 1),
+            Some(target) if depth < MAX_DEPTH => form(rules, target, whole, depth + 1),
             _ => Form::Text(rules.text()),
         },
-        Kind::Optional(inner) => optional(rules, inner, depth),
-        Kind::Union(arms) => union(rules, arms, depth),
+        Kind::Optional(inner) => optional(rules, inner, whole, depth),
+        Kind::Union(arms) => union(rules, arms, whole, depth),
         _ => Form::Rule(rules.json(ty)),
     }
 }
 
-fn optional(rules: &mut Rules<'_>, inner: &Type, depth: usize) -> Form {
+fn label(rules: &Rules<'_>, value: &Value, whole: &Type) -> String {
+    let mut text = String::new();
+    super::value::write_output(&mut text, value, whole, rules.defs);
+    literal(&text)
+}
+
+fn optional(rules: &mut Rules<'_>, inner: &Type, whole: &Type, depth: usize) -> Form {
     let inner = resolved(inner, rules.defs);
-    if let Some(values) = inner.choices() {
-        // A label such as `null` is written differently where nothing is a value too.
-        let optional = inner.clone().optional();
-        let mut all: Vec<String> = Vec::new();
-        for value in values.iter().chain([&serde_json::Value::Null]) {
-            let mut text = String::new();
-            super::value::write_output(&mut text, value, &optional, rules.defs);
-            all.push(literal(&text));
-        }
-        return Form::Rule(all.join(" | "));
+    let limited = inner.kind == Kind::Str && !inner.constraints.is_empty();
+    if limited && inner.choices().is_none() {
+        return Form::Text(rules.limited_text(&inner.constraints, true));
     }
-    match (&inner.kind, inner.constraints.is_empty()) {
-        (Kind::Str, false) => Form::Text(rules.limited_text(&inner.constraints, true)),
-        _ => match form(rules, inner, depth + 1) {
-            Form::Text(terminal) => Form::Text(terminal),
-            Form::Rule(rule) => Form::Rule(format!("{rule} | \"null\"")),
-        },
+    match form(rules, inner, whole, depth + 1) {
+        Form::Text(terminal) => Form::Text(terminal),
+        Form::Rule(rule) => Form::Rule(format!("{rule} | \"null\"")),
     }
 }
 
-fn union(rules: &mut Rules<'_>, arms: &[Type], depth: usize) -> Form {
+fn union(rules: &mut Rules<'_>, arms: &[Type], whole: &Type, depth: usize) -> Form {
     let mut all = Vec::new();
     for arm in arms {
-        match form(rules, arm, depth + 1) {
+        match form(rules, arm, whole, depth + 1) {
             Form::Text(_) => return Form::Text(rules.text()),
             Form::Rule(rule) => all.push(rule),
         }
@@ -118,7 +111,7 @@ fn union(rules: &mut Rules<'_>, arms: &[Type], depth: usize) -> Form {
 
 fn resolved<'t>(mut ty: &'t Type, defs: &'t TypeDefs) -> &'t Type {
     // Definitions that lead only to one another are refused by signatures; this ends in any case.
-    for _ in 0..64 {
+    for _ in 0..MAX_DEPTH {
         match &ty.kind {
             Kind::Ref(name) => match defs.get(name) {
                 Some(target) => ty = target,

@@ -184,13 +184,16 @@ fn digits_between(low: &str, high: &str) -> String {
 
 /// Whole numbers from one to another, without leading zeros; both are plain digits.
 fn between(low: &str, high: &str) -> String {
-    let mut all = Vec::new();
-    for len in low.len()..=high.len() {
-        let from = if len == low.len() { low.to_owned() } else { format!("1{}", zeros(len - 1)) };
-        let to = if len == high.len() { high.to_owned() } else { "9".repeat(len) };
-        all.push(same_length(&from, &to));
+    if low.len() == high.len() {
+        return same_length(low, high);
     }
-    all.join("|")
+    let first = same_length(low, &"9".repeat(low.len()));
+    let last = same_length(&format!("1{}", zeros(high.len() - 1)), high);
+    // The lengths in between are there in full.
+    match high.len() - low.len() {
+        1 => format!("{first}|{last}"),
+        _ => format!("{first}|[1-9][0-9]{{{},{}}}|{last}", low.len(), high.len() - 2),
+    }
 }
 
 /// Whole numbers from this one on.

@@ -25,11 +25,14 @@ impl Cx<'_> {
     /// `YYYY-MM-DD`, or a notation in which day and month cannot be mistaken for one another.
     pub(super) fn date_from_text(&mut self, text: &str, ty: &Type) -> Outcome {
         let wrong = |why: &str| problem(format!("{} {why}", shortened(text)), ty);
-        let text = text.trim_end_matches(['.', ',', '!']);
-        if let Some(date) = iso(text) {
+        let bare = text.trim_end_matches(['.', ',', '!']);
+        if let Some(date) = iso(bare) {
+            if bare.len() != text.len() {
+                self.flag(Repair::DateFormat);
+            }
             return checked(date).map(Into::into).ok_or_else(|| wrong("is no day of the calendar"));
         }
-        let read = other_notation(text);
+        let read = other_notation(bare);
         if let Some(date) = read {
             self.flag(Repair::DateFormat);
             return checked(date).map(Into::into).ok_or_else(|| wrong("is no day of the calendar"));

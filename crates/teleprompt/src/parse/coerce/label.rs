@@ -17,6 +17,9 @@ impl Cx<'_> {
     /// quotes or emphasis around it; in other case or punctuation; as a word in a sentence; a
     /// misspelling that is near one label and far from all others.
     pub(super) fn label_from_text(&mut self, text: &str, labels: &[Value], ty: &Type) -> Outcome {
+        if text.is_empty() {
+            return Err(problem("it is empty", ty));
+        }
         if let Some(found) = exact(text, labels) {
             return Ok(found.clone());
         }
@@ -46,6 +49,8 @@ impl Cx<'_> {
                 let found = self.label_from_text(s.trim(), labels, ty)?;
                 if !found.is_string() {
                     self.flag(Repair::ScalarFromText);
+                } else if s.trim().len() != s.len() {
+                    self.flag(Repair::EnumCase);
                 }
                 Ok(found)
             }

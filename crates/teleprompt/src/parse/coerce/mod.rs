@@ -152,6 +152,8 @@ impl<'d> Cx<'d> {
                 let value = self.scalar_from_text(s.trim(), ty)?;
                 if *kind != Kind::Date {
                     self.flag(Repair::ScalarFromText);
+                } else if s.trim().len() != s.len() {
+                    self.flag(Repair::DateFormat);
                 }
                 Ok(value)
             }
