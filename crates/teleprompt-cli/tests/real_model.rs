@@ -44,8 +44,13 @@ fn the_json_adapter_is_constrained_too() {
 #[test]
 fn a_reply_cut_by_max_tokens_is_an_error_of_its_own() {
     let Some(real) = Real::new() else { return };
-    let args =
-        ["run", "question -> answer: list[str]", "question=Name ten rivers.", "--max-tokens", "9"];
+    let args = [
+        "run",
+        "question -> answer: list[str](len 5..9)",
+        "question=Name ten rivers.",
+        "--max-tokens",
+        "9",
+    ];
     real.run(&args).fails(1, &["cut off", "raise max_tokens (now 9)"]);
 }
 

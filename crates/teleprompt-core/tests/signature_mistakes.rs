@@ -41,7 +41,7 @@ const CASES: &[Case] = &[
     // Types.
     ("a -> b:", 7, 1, "expected a type, found the end", "for example `str`"),
     ("a -> b: strr", 8, 4, "there is no type `strr`", "did you mean `str`?"),
-    ("a: lst[int] -> b", 6, 1, "expected `->`", ""),
+    ("a: lst[int] -> b", 3, 3, "there is no type `lst`", "did you mean `list`?"),
     ("a -> b: Person", 8, 6, "there is no type `Person`", "where Person = {…}"),
     ("a -> b: list[int", 16, 1, "expected `]`, found the end", ""),
     ("a -> b: list[]", 13, 1, "expected a type, found `]`", ""),
