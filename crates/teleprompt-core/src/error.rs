@@ -30,7 +30,8 @@ pub enum Error {
     /// A reply was cut off by the token limit before it was complete.
     #[error(
         "{path}: the reply was cut off after {completion_tokens} tokens, before all fields were \
-         there; raise max_tokens (now {limit})\n  reply: {reply}"
+         there; raise max_tokens (now {limit})\n  reply: {}",
+        beginning(reply)
     )]
     Truncated {
         /// The predictor's path.
@@ -123,6 +124,15 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// As much of a reply as a person wants to see in an error.
+pub(crate) fn beginning(reply: &str) -> String {
+    let mut shown: String = reply.chars().take(400).collect();
+    if shown.len() < reply.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// What kind of failure an [`LmError`] is.

@@ -46,9 +46,7 @@ impl fmt::Display for ParseError {
         for e in &self.fields {
             write!(f, "\n  {}: {} (expected {})", e.field, e.problem, e.expected)?;
         }
-        let shown: String = self.reply.chars().take(600).collect();
-        let more = if shown.len() < self.reply.len() { "…" } else { "" };
-        write!(f, "\n  reply: {shown}{more}")
+        write!(f, "\n  reply: {}", crate::error::beginning(&self.reply))
     }
 }
 

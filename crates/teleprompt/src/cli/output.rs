@@ -38,9 +38,17 @@ pub(super) fn error(error: &Error, as_json: bool) {
     eprintln!("error: {error}");
     if as_json {
         let mut object = json!({"kind": kind(error), "message": error.to_string()});
-        if let (Error::Reply { error, .. }, Value::Object(map)) = (error, &mut object) {
-            map.insert("fields".into(), json!(error.fields));
-            map.insert("reply".into(), json!(error.reply));
+        if let Value::Object(map) = &mut object {
+            match error {
+                Error::Reply { error, .. } => {
+                    map.insert("fields".into(), json!(error.fields));
+                    map.insert("reply".into(), json!(error.reply));
+                }
+                Error::Truncated { reply, .. } => {
+                    map.insert("reply".into(), json!(reply));
+                }
+                _ => {}
+            }
         }
         let _ = json(&json!({ "error": object }));
     }
