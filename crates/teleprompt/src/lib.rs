@@ -1,6 +1,6 @@
 //! Teleprompt, a compiler for language-model programs.
 //!
-//! Declare *what* each step must do (a [`Signature`]), compose steps in ordinary Rust
+//! Declare *what* each step must do (a [`Signature`](struct@Signature)), compose steps in ordinary Rust
 //! ([`module`]), give a few examples and a metric ([`evaluate`]), and let a compiler
 //! ([`optimize`]) find the demonstrations that make the program good on the language model you
 //! have ([`lm`]), which may be a small one inside your own binary.
