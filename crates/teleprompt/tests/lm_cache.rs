@@ -205,6 +205,15 @@ async fn entries_are_counted_and_cleared_and_nothing_else_is() {
     assert!(foreign.exists() && entry_files(dir.path()).is_empty());
 }
 
+#[tokio::test]
+async fn a_cache_inside_a_cache_of_the_same_folder_does_not_wait_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let nested = Cached::new(on_disk(&counting(), dir.path()), CacheConfig::on_disk(dir.path()));
+    let request = request("x");
+    let call = tokio::time::timeout(Duration::from_secs(5), nested.generate(&request));
+    assert_eq!(text(&call.await.unwrap().unwrap()), "call 0");
+}
+
 #[test]
 fn it_works_without_tokio() {
     let dir = tempfile::tempdir().unwrap();

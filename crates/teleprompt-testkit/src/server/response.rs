@@ -76,3 +76,28 @@ impl Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_served_in_ranges() {
+        let cases: &[(Option<&str>, u16, &str, Option<&str>)] = &[
+            (None, 200, "0123456789", None),
+            (Some("bytes=7-"), 206, "789", Some("bytes 7-9/10")),
+            (Some("bytes=2-4"), 206, "234", Some("bytes 2-4/10")),
+            (Some("bytes=8-99"), 206, "89", Some("bytes 8-9/10")),
+            (Some("bytes=10-"), 416, "", Some("bytes */10")),
+        ];
+        for (range, status, body, content_range) in cases {
+            let headers = range.map(|r| ("range".to_owned(), r.to_owned())).into_iter().collect();
+            let response =
+                Response::file(&Request { headers, ..Request::default() }, b"0123456789");
+            let found = response.headers.iter().find(|(n, _)| n == "content-range");
+            assert_eq!(response.status, *status, "{range:?}");
+            assert_eq!(response.parts, [Part::Bytes(body.as_bytes().to_vec())]);
+            assert_eq!(found.map(|(_, v)| v.as_str()), *content_range);
+        }
+    }
+}

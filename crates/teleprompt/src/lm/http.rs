@@ -28,7 +28,13 @@ pub(crate) fn client(base_url: &str, connect_timeout: Duration) -> Result<reqwes
             builder = builder.tls_certs_only([]);
         }
     }
-    builder.build().map_err(|e| format!("no HTTP client could be made: {}", innermost(&e)))
+    builder.build().map_err(|e| {
+        format!(
+            "no HTTP client could be made ({}); if certificates are missing, install the system's \
+             (often the package ca-certificates) or name them in SSL_CERT_FILE",
+            innermost(&e)
+        )
+    })
 }
 
 fn is_this_machine(url: &reqwest::Url) -> bool {
@@ -49,7 +55,11 @@ pub(crate) fn explain(error: &reqwest::Error, url: &str) -> (LmErrorKind, String
     let cause = innermost(error);
     let message = match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => {
-            format!("nothing answers at {place} (connection refused); is the server running?")
+            let local = reqwest::Url::parse(url).is_ok_and(|url| is_this_machine(&url));
+            let proxy = if local { "" } else { ", and is the proxy right, if HTTPS_PROXY is set" };
+            format!(
+                "nothing answers at {place} (connection refused); is the server running{proxy}?"
+            )
         }
         _ if cause.contains("certificate") => format!(
             "the certificate of {place} is not trusted ({cause}); add it to the system's store \

@@ -39,7 +39,8 @@ pub struct ConnectOptions {
     /// Threads of an LM that runs in the process (`local:`); others have none. Default: as many as
     /// the engine sees fit.
     pub threads: Option<u32>,
-    /// No lines and bars on stderr while a model is pulled. Default: false.
+    /// Nothing on standard error: no progress of a model's pull, no warning of the cache.
+    /// Default: `false`.
     pub quiet: bool,
 }
 
@@ -130,7 +131,7 @@ impl Registry {
     pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
         let (scheme, model) = self.split(name)?;
         let factory = self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))?;
-        let cache = cache_config(&options.cache);
+        let cache = cache_config(&options);
         let target = LmTarget { scheme: scheme.to_owned(), model: model.to_owned(), options };
         let lm = factory(target).await?;
         Ok(match cache {
@@ -188,14 +189,18 @@ pub async fn connect(name: &str) -> Result<LmHandle> {
     Registry::default().connect(name).await
 }
 
-fn cache_config(mode: &CacheMode) -> Option<CacheConfig> {
-    let dir = match mode {
+fn cache_config(options: &ConnectOptions) -> Option<CacheConfig> {
+    let dir = match &options.cache {
         CacheMode::Off => return None,
         CacheMode::Memory => None,
         CacheMode::Disk => Some(cache::default_dir()),
         CacheMode::Folder(dir) => Some(dir.clone()),
     };
-    Some(CacheConfig { dir, ..CacheConfig::default() })
+    let mut config = CacheConfig { dir, ..CacheConfig::default() };
+    if options.quiet {
+        config.warn = Arc::new(|_| {});
+    }
+    Some(config)
 }
 
 /// `MODEL` or `MODEL@URL`; a model's own name may hold an `@`.

@@ -4,7 +4,7 @@
 //! it or nothing. Who is about to ask the LM holds the lock of a stripe file, so that another
 //! process waits for the entry and does not ask too.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,9 +61,12 @@ pub(super) struct Disk {
     warn: WarningSink,
     read_only: AtomicBool,
     no_locks: AtomicBool,
-    stripes: Mutex<HashMap<u16, Weak<Stripe>>>,
     longest_wait: Duration,
 }
+
+/// The stripes that this process holds. All caches share them: one inside another would otherwise
+/// wait for the outer one's lock.
+static HELD: Mutex<BTreeMap<PathBuf, Weak<Stripe>>> = Mutex::new(BTreeMap::new());
 
 /// A stripe whose lock this process holds, until the last clone is dropped.
 #[derive(Debug)]
@@ -78,7 +81,6 @@ impl Disk {
             warn,
             read_only: AtomicBool::new(false),
             no_locks: AtomicBool::new(false),
-            stripes: Mutex::default(),
             longest_wait,
         }
     }
@@ -169,12 +171,12 @@ impl Disk {
 
     /// The lock of the stripe, shared within this process; `None` if another process has it.
     fn try_lock(&self, index: u16) -> io::Result<Option<Arc<Stripe>>> {
-        let mut stripes = self.stripes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = stripes.get(&index).and_then(Weak::upgrade) {
-            return Ok(Some(held));
-        }
         let dir = self.dir.join("locks");
         let path = dir.join(format!("{index:03x}.lock"));
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stripe) = held.get(&path).and_then(Weak::upgrade) {
+            return Ok(Some(stripe));
+        }
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
         let opened = options.open(&path).or_else(|_| {
@@ -185,7 +187,7 @@ impl Disk {
         match file.try_lock() {
             Ok(()) => {
                 let stripe = Arc::new(Stripe { _file: file });
-                stripes.insert(index, Arc::downgrade(&stripe));
+                held.insert(path, Arc::downgrade(&stripe));
                 Ok(Some(stripe))
             }
             Err(TryLockError::WouldBlock) => Ok(None),

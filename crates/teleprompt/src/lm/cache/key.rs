@@ -79,8 +79,7 @@ pub(super) type KeyMap<T> = std::collections::HashMap<Key, T, BuildHasherDefault
 /// Every part is preceded by its length or has a fixed one, so that no two requests give the same
 /// bytes.
 fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
-    // All fields are named, so that a new one cannot be forgotten here. (`..` is forced by
-    // `non_exhaustive`; the test of this module goes through the fields.)
+    // A field that is added to `LmRequest` belongs here and in the table of the test below.
     let LmRequest { messages, settings, n, constraint, rollout, label_bias, .. } = request;
     bytes.push(FORMAT);
     write_text(bytes, identity);
