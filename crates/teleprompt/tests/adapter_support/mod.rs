@@ -180,7 +180,7 @@ pub fn ty() -> BoxedStrategy<Type> {
                 }),
                 inner.clone().prop_map(Type::optional),
                 vec(inner.prop_filter("no limited text", |t| !is_limited_text(t)), 2..4)
-                    .prop_map(|arms| Type::union(arms)),
+                    .prop_map(Type::union),
             ]
         })
         .boxed()
