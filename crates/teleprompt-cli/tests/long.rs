@@ -1,5 +1,5 @@
 //! The long tier, minutes each: what the project exists for, on the real model and unseen examples.
-//! `cargo test --release -p teleprompt-cli --test long -- --ignored --nocapture`
+//! `cargo test --release --workspace --test long -- --ignored --nocapture`
 
 #![allow(
     clippy::unwrap_used,
