@@ -38,6 +38,15 @@ impl Lm for Instant {
     }
 }
 
+/// Answers at once with this text.
+struct Fixed(String);
+
+impl Lm for Fixed {
+    async fn generate(&self, _: &LmRequest) -> Result<LmResponse, LmError> {
+        Ok(LmResponse::text(self.0.clone()))
+    }
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -79,6 +88,26 @@ fn predict(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("input_bytes", length), &length, |b, _| {
             b.iter(|| {
                 runtime.block_on(program.call(&cx.with_trace(TraceRecorder::new()), input.clone()))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// As many outputs of plain text as said, beside one input.
+fn fields(c: &mut Criterion) {
+    let mut group = c.benchmark_group("predict_outputs");
+    let runtime = runtime();
+    for n in [2, 8, 32] {
+        let names: Vec<String> = (0..n).map(|i| format!("field_{i}")).collect();
+        let program = Predict::of(format!("question -> {}", names.join(", ")).as_str()).unwrap();
+        let section = |name: &String| format!("[[ ## {name} ## ]]\nsome words of text\n\n");
+        let reply: String = names.iter().map(section).collect();
+        let cx = Context::new(LmHandle::new(Fixed(reply)), Arc::new(ChatAdapter));
+        group.bench_with_input(BenchmarkId::from_parameter(n), &n, |b, _| {
+            b.iter(|| {
+                let cx = cx.with_trace(TraceRecorder::new());
+                runtime.block_on(program.call(&cx, question())).unwrap()
             });
         });
     }
@@ -134,5 +163,5 @@ fn cache(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, predict, evaluation, cache);
+criterion_group!(benches, predict, fields, evaluation, cache);
 criterion_main!(benches);
