@@ -43,7 +43,8 @@ impl From<bool> for Score {
             bool, f64 or Score, or a type that implements `Metric`"
 )]
 pub trait Metric: Send + Sync + 'static {
-    /// The score of one prediction; higher is better.
+    /// The score of one prediction; higher is better. While traces are bootstrapped, `cx.trace()`
+    /// holds the predictor calls of the run; in evaluations there is none.
     ///
     /// # Errors
     /// The prediction or the example is not what the metric can judge. An evaluation keeps the

@@ -263,3 +263,33 @@ async fn too_little_data_is_a_clear_error() {
     let message = failed.err().unwrap().to_string();
     assert!(message.contains("6 examples are too few"), "{message}");
 }
+
+/// Accepts a run only by its trace.
+struct ByTrace(Arc<AtomicU64>);
+
+impl Metric for ByTrace {
+    async fn score(
+        &self,
+        cx: &Context,
+        example: &Example,
+        prediction: &Prediction,
+    ) -> Result<Score> {
+        if let Some(trace) = cx.trace() {
+            assert_eq!(trace.steps().len(), 1);
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(exact(example, prediction).into())
+    }
+}
+
+#[tokio::test]
+async fn a_metric_sees_the_trace_while_bootstrapping_and_none_in_evaluations() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let traced = Arc::new(AtomicU64::new(0));
+    let compiler = BootstrapFewShot::default().compiler(ByTrace(traced.clone()));
+    let compiler = compiler.studies_in(dir.path()).study("trial");
+    compiler.compile(&cx, &program(), &data(80)).await.unwrap();
+    let traced = traced.load(Ordering::SeqCst);
+    assert!((4..=60).contains(&traced), "{traced}");
+}

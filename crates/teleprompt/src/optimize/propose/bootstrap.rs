@@ -136,8 +136,15 @@ async fn traced(
     let trace = TraceRecorder::new();
     let cx = cx.with_trace(trace.clone()).with_limits(Default::default());
     let teacher = task.teacher.unwrap_or(task.program);
-    let result = match teacher.call(&cx, example.inputs()).await {
-        Ok(prediction) => task.metric.score(&cx.detached(), example, &prediction).await,
+    let result = teacher.call(&cx, example.inputs()).await;
+    let steps = trace.steps();
+    let result = match result {
+        Ok(prediction) => {
+            // The metric may look at the trace (`cx.trace()`); what it calls itself is not in the
+            // steps taken above.
+            let cx = cx.detached().with_trace(trace);
+            task.metric.score(&cx, example, &prediction).await
+        }
         Err(error) => Err(error),
     };
     let (score, error) = match result {
@@ -145,7 +152,7 @@ async fn traced(
         Err(error) if error.is_fatal() => return Err(error),
         Err(error) => (None, Some(error.to_string())),
     };
-    Ok(TracedRun { steps: trace.steps(), score, error, usage: cx.meter().usage() })
+    Ok(TracedRun { steps, score, error, usage: cx.meter().usage() })
 }
 
 /// The teacher's demonstrations without those made of the example itself: it may not be told the
