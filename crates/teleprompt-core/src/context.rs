@@ -3,31 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::lm::{Lm, LmHandle, LmSettings};
 use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
 use crate::trace::TraceRecorder;
-
-/// Ends all work under the contexts that share it.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Ends the work: every predictor call from now on returns [`Error::Cancelled`].
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was ended.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// LM, adapter, settings, parameters in force, trace, budget, cancellation and seed of a run.
 ///

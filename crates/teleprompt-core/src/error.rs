@@ -1,11 +1,10 @@
 //! Typed errors. Each says what, where and what to do next; parse errors also have a rendering
 //! written for the LM ([`ParseError::for_model`]).
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use thiserror::Error as ThisError;
 
+use crate::budget::Exhausted;
+use crate::lm::LmError;
 use crate::parse_error::ParseError;
 use crate::signature::SignatureError;
 
@@ -60,16 +59,9 @@ pub enum Error {
     /// Data could not be read.
     #[error("{0}")]
     Data(String),
-    /// A budget is used up.
-    #[error("the budget of {limit} {what} is used up ({spent} spent); raise it to go on")]
-    Budget {
-        /// What was limited: `LM calls`, `tokens`, `seconds`.
-        what: &'static str,
-        /// The limit.
-        limit: u64,
-        /// What had been spent.
-        spent: u64,
-    },
+    /// A budget allows no further call.
+    #[error(transparent)]
+    Budget(#[from] Exhausted),
     /// The context was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -119,7 +111,7 @@ impl Error {
     /// spend what may not be spent.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Error::Cancelled | Error::Budget { .. } | Error::Config(_) | Error::Io { .. } => true,
+            Error::Cancelled | Error::Budget(_) | Error::Config(_) | Error::Io { .. } => true,
             Error::Lm(e) => e.is_fatal(),
             _ => false,
         }
@@ -133,106 +125,4 @@ pub(crate) fn beginning(reply: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// What kind of failure an [`LmError`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LmErrorKind {
-    /// The provider could not be reached, or the connection broke.
-    Transport,
-    /// No answer in time.
-    Timeout,
-    /// The key is missing or refused.
-    Auth,
-    /// The account has no credit.
-    Billing,
-    /// Too many requests.
-    RateLimit,
-    /// The provider calls the request wrong.
-    InvalidRequest,
-    /// No such model or endpoint.
-    NotFound,
-    /// Prompt and completion do not fit the model's window.
-    ContextOverflow {
-        /// Tokens of the prompt.
-        needed: u64,
-        /// Tokens of the window.
-        limit: u64,
-    },
-    /// The provider failed or is overloaded.
-    Server,
-    /// The answer was not what the protocol promises.
-    Protocol,
-    /// The LM cannot do what was asked.
-    Unsupported,
-    /// The model's file is missing, broken or not a model.
-    Model,
-}
-
-/// A failure of a language model.
-#[derive(Clone, Debug, ThisError)]
-#[error("{model}: {message}")]
-#[non_exhaustive]
-pub struct LmError {
-    /// What kind of failure.
-    pub kind: LmErrorKind,
-    /// The LM's name, such as `openai:gpt-5-mini`.
-    pub model: Arc<str>,
-    /// What happened and what to do next, one line.
-    pub message: String,
-    /// The HTTP status, if there was one.
-    pub status: Option<u16>,
-    /// The provider's id of the request.
-    pub request_id: Option<String>,
-    /// How long the provider asks us to wait.
-    pub retry_after: Option<Duration>,
-    /// The provider's raw answer.
-    pub body: Option<Arc<str>>,
-}
-
-impl LmError {
-    /// An error of this kind.
-    pub fn new(kind: LmErrorKind, model: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            model: model.into(),
-            message: message.into(),
-            status: None,
-            request_id: None,
-            retry_after: None,
-            body: None,
-        }
-    }
-
-    /// With the HTTP status and the raw body.
-    pub fn with_response(mut self, status: u16, body: impl Into<Arc<str>>) -> Self {
-        self.status = Some(status);
-        self.body = Some(body.into());
-        self
-    }
-
-    /// With the wait that the provider asked for.
-    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
-        self.retry_after = wait;
-        self
-    }
-
-    /// With the provider's request id.
-    pub fn with_request_id(mut self, id: Option<String>) -> Self {
-        self.request_id = id;
-        self
-    }
-
-    /// Whether the same request can succeed later.
-    pub fn is_retryable(&self) -> bool {
-        use LmErrorKind as K;
-        matches!(self.kind, K::Transport | K::Timeout | K::RateLimit | K::Server)
-    }
-
-    /// Whether every other request to this LM would fail too.
-    pub fn is_fatal(&self) -> bool {
-        use LmErrorKind as K;
-        matches!(self.kind, K::Auth | K::Billing | K::NotFound | K::Model | K::Transport)
-    }
 }

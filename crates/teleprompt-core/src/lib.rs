@@ -9,6 +9,7 @@
 
 pub mod adapter;
 pub mod budget;
+pub mod cancel;
 pub mod context;
 pub mod error;
 pub mod example;
@@ -26,13 +27,16 @@ pub mod trace;
 pub mod types;
 
 pub use adapter::{Adapter, Prompt};
-pub use budget::{Limits, Meter};
-pub use context::{Cancel, Context};
-pub use error::{Error, LmError, LmErrorKind, Result};
+pub use budget::{Exhausted, Limits, Meter, Need, Reservation, Resource};
+pub use cancel::Cancel;
+pub use context::Context;
+pub use error::{Error, Result};
 pub use example::Example;
 pub use lm::{
-    Capabilities, Completion, Constraint, FinishReason, LabelBias, Lm, LmChunk, LmHandle,
-    LmRequest, LmResponse, LmSettings, LmStream, Message, Role, TokenLogprob, Usage,
+    Capabilities, Completion, Constraint, Content, Embedder, EmbedderHandle, Embeddings,
+    FinishReason, LabelBias, Lm, LmChunk, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse,
+    LmSettings, LmStream, Media, MediaSource, Message, Money, Part, Price, Reasoning,
+    ReasoningEffort, Role, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
 pub use metric::{Metric, MetricHandle, Score};
 pub use module::{Bound, Module, PathSlot, Predictor, Predictors, Program, Visit, bind};

@@ -125,6 +125,7 @@ impl Draft {
             logprobs: self.rivals.map(|_| inside.map(|(_, logprob)| logprob).collect()),
             text: self.text.into_text(),
             finish: self.finish.unwrap_or_default(),
+            ..Completion::default()
         }
     }
 

@@ -127,7 +127,9 @@ impl<'p> Engine<'p> {
         let budget = plan.max_tokens.min(window - prompt.len());
         // As many at once as surely fit into the window; the others come after them.
         let together = ((window - prompt.len()) / budget).clamp(1, SCRATCH + 1);
-        let mut usage = Usage { calls: 1, prompt_tokens: prompt.len() as u64, ..Usage::default() };
+        // It runs on the user's own machine.
+        let mut usage =
+            Usage { prompt_tokens: prompt.len() as u64, priced_calls: 1, ..Usage::one_call() };
         let mut completions = Vec::new();
         while completions.len() < plan.n {
             let end = plan.n.min(completions.len() + together);

@@ -10,6 +10,7 @@ use futures::channel::{mpsc as stream_channel, oneshot};
 use futures::stream;
 use teleprompt_core::{
     Capabilities, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message,
+    Price,
 };
 
 use crate::config::EngineConfig;
@@ -48,6 +49,7 @@ struct Inner {
     name: Arc<str>,
     identity: String,
     window: u32,
+    max_tokens_default: u32,
     threads: u32,
     prompter: Arc<Prompter>,
     jobs: Mutex<Option<Sender<Job>>>,
@@ -70,6 +72,7 @@ impl LocalLm {
         let prompter = Arc::new(Prompter::new(weights.model()).map_err(fault)?);
         let identity = format!("local:{}{}", weights.hash(), config.identity_suffix());
         let threads = config.thread_count();
+        let max_tokens_default = config.max_tokens_default;
         let name: Arc<str> = name.into();
         let parts = Parts { name: name.clone(), weights, prompter: prompter.clone(), config };
         let (jobs, thread, window) = start(parts).map_err(fault)?;
@@ -77,6 +80,7 @@ impl LocalLm {
             name,
             identity,
             window: u32::try_from(window).unwrap_or(u32::MAX),
+            max_tokens_default,
             threads,
             prompter,
             jobs: Mutex::new(Some(jobs)),
@@ -90,6 +94,11 @@ impl LocalLm {
     }
 
     fn submit(&self, request: &LmRequest, reply: Reply) -> Result<(), LmError> {
+        if !request.tools.is_empty() || request.messages.iter().any(|m| !m.content.is_text()) {
+            let text = "the embedded engine takes text alone, no tools, images, sound or files; \
+                        name an LM that has them";
+            return Err(LmError::new(LmErrorKind::Unsupported, self.0.name.clone(), text));
+        }
         let job = Job { request: request.clone(), reply };
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = jobs.as_ref().map(|jobs| jobs.send(job));
@@ -154,6 +163,12 @@ impl Lm for LocalLm {
             .with_logprobs(true)
             .with_label_bias(true)
             .with_context_window(self.0.window)
+            .with_max_output(self.0.max_tokens_default)
+    }
+
+    /// It runs on the user's own machine.
+    fn price(&self) -> Option<Price> {
+        Some(Price::FREE)
     }
 
     fn describe(&self) -> String {

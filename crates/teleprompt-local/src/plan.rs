@@ -31,7 +31,8 @@ impl Plan {
         if request.n == 0 {
             return Err("n must be at least 1, not 0".to_owned());
         }
-        let LmSettings { temperature, top_p, max_tokens, seed, stop, logprobs } = &request.settings;
+        let LmSettings { temperature, top_p, max_tokens, seed, stop, logprobs, .. } =
+            &request.settings;
         let temperature = temperature.unwrap_or(0.0);
         if !temperature.is_finite() || temperature < 0.0 {
             return Err(format!("temperature must be a number of at least 0, not {temperature}"));

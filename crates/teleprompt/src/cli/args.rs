@@ -215,6 +215,9 @@ pub(super) struct CompileArgs {
     /// Most tokens, prompts and completions together
     #[arg(long, value_name = "N")]
     pub max_tokens_total: Option<u64>,
+    /// Most dollars, where the LM has a price; never overspent
+    #[arg(long, value_name = "DOLLARS")]
+    pub max_cost: Option<f64>,
     /// Most seconds
     #[arg(long, value_name = "N")]
     pub max_seconds: Option<u64>,

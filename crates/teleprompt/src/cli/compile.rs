@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use teleprompt_core::names::suggestion;
-use teleprompt_core::{Cancel, Error, Limits, MetricHandle, Module, Program, Result, Signature};
+use teleprompt_core::{
+    Cancel, Error, Limits, MetricHandle, Module, Money, Program, Result, Signature,
+};
 
 use super::app::{App, Loaded};
 use super::args::CompileArgs;
@@ -71,6 +73,7 @@ fn job(app: &App, args: &CompileArgs) -> Result<Job> {
         limits: Limits {
             calls: args.max_calls,
             tokens: args.max_tokens_total,
+            cost: args.max_cost.map(Money::dollars),
             time: args.max_seconds.map(Duration::from_secs),
         },
         study: args.study.clone(),

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
+use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream, Price};
 use tokio::time::{Instant, sleep};
 
 /// How often and how long to try again.
@@ -168,6 +168,14 @@ impl<L: Lm> Lm for Retry<L> {
 
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
+        self.inner.count_tokens(request)
+    }
+
+    fn price(&self) -> Option<Price> {
+        self.inner.price()
     }
 
     fn describe(&self) -> String {

@@ -1,10 +1,13 @@
 //! The one place where an LM is called for a signature: render, generate, parse, retry.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::{Either, select};
 
 use teleprompt_core::{
     Adapter, Context, Error, FinishReason, LabelBias, Lm, LmHandle, LmRequest, LmResponse, Message,
-    Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result,
+    Need, Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result,
     Signature, TraceStep, Usage,
 };
 
@@ -136,6 +139,7 @@ impl Ready {
         request.n = cx.n();
         request.constraint = self.prompt.constraint.clone();
         request.rollout = cx.rollout();
+        request.shared_prefix = self.prompt.messages.len();
         // Sampling LMs get a seed of their own for each rollout, or all would answer alike.
         if request.settings.temperature.is_some_and(|t| t > 0.0) && request.settings.seed.is_none()
         {
@@ -167,15 +171,35 @@ fn predicted(completions: Vec<Parsed>, usage: Usage) -> Prediction {
     Prediction::new(output).with_completions(completions, usage)
 }
 
-/// One call, within the budget.
+/// One call, within the budget; ended when the context is cancelled or the time is over.
 async fn generate(cx: &Context, lm: &LmHandle, request: &LmRequest) -> Result<LmResponse> {
+    within(cx, async {
+        let reservation = cx.meter().reserve(&Need::of(lm, request)).await?;
+        let response = lm.generate(request).await?;
+        reservation.settle(&response.usage);
+        Ok(response)
+    })
+    .await
+}
+
+/// The work, unless the context is cancelled or its time is over first.
+async fn within<T>(cx: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
     if cx.cancel().is_cancelled() {
         return Err(Error::Cancelled);
     }
-    let reservation = cx.meter().reserve()?;
-    let response = lm.generate(request).await?;
-    reservation.settle(&response.usage);
-    Ok(response)
+    let timed = async {
+        match cx.meter().time_left() {
+            None => work.await,
+            Some(left) => match tokio::time::timeout(left, work).await {
+                Ok(result) => result,
+                Err(_) => Err(cx.meter().time_is_over().into()),
+            },
+        }
+    };
+    match select(pin!(timed), pin!(cx.cancel().cancelled())).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Error::Cancelled),
+    }
 }
 
 /// A reply that does not parse because it was cut off is told as such: asking again would be cut

@@ -331,6 +331,7 @@ impl<O: Optimizer> Session<'_, O> {
             tokens: limits
                 .tokens
                 .map(|n| n.saturating_sub(spent.prompt_tokens + spent.completion_tokens)),
+            cost: limits.cost.map(|c| c.saturating_sub(spent.cost)),
             time: limits.time.map(|t| t.saturating_sub(seconds)),
         }
     }
@@ -343,9 +344,11 @@ impl<O: Optimizer> Session<'_, O> {
         let tokens = now.prompt_tokens + now.completion_tokens;
         // A compiled prompt is longer than the plain one; how much is not known yet.
         let later = 3 * (reserve.prompt_tokens + reserve.completion_tokens);
+        let cost = now.cost + reserve.cost.times(3);
         Limits {
             calls: limits.calls.map(|n| n.saturating_sub(calls)),
             tokens: limits.tokens.map(|n| n.saturating_sub(tokens + later)),
+            cost: limits.cost.map(|c| c.saturating_sub(cost)),
             time: limits.time.map(|t| t.mul_f64(0.8)),
         }
     }

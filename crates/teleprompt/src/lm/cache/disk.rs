@@ -212,7 +212,7 @@ impl Disk {
 
 fn shown(message: &Message) -> Message {
     match message.content.char_indices().nth(SHOWN) {
-        None => message.clone(),
+        None => Message::new(message.role, message.content.to_string()),
         Some((at, _)) => {
             let begin = message.content.get(..at).unwrap_or_default();
             Message::new(message.role, format!("{begin}…"))

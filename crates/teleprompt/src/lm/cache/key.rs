@@ -80,18 +80,40 @@ pub(super) type KeyMap<T> = std::collections::HashMap<Key, T, BuildHasherDefault
 /// bytes.
 fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
     // A field that is added to `LmRequest` belongs here and in the table of the test below.
-    let LmRequest { messages, settings, n, constraint, rollout, label_bias, .. } = request;
+    let LmRequest {
+        messages,
+        settings,
+        n,
+        constraint,
+        rollout,
+        label_bias,
+        tools,
+        tool_choice,
+        shared_prefix: _, // changes no answer
+        ..
+    } = request;
     bytes.push(FORMAT);
     write_text(bytes, identity);
     write_number(bytes, messages.len() as u64);
     for message in messages {
         write_text(bytes, message.role.as_str());
-        write_text(bytes, &message.content);
+        match message.content.parts() {
+            None => write_text(bytes, &message.content),
+            Some(parts) => {
+                // No text is this long.
+                write_number(bytes, u64::MAX);
+                write_json(bytes, parts);
+            }
+        }
     }
     write_settings(bytes, settings);
     write_number(bytes, u64::from(*n));
     write_number(bytes, *rollout);
     write_constraint(bytes, constraint.as_deref());
+    if !tools.is_empty() {
+        write_json(bytes, &(tools, tool_choice));
+    }
+    write_number(bytes, label_bias.as_ref().map_or(0, |all| all.len() as u64));
     for (text, bias) in label_bias.iter().flat_map(|all| all.iter()) {
         write_text(bytes, text);
         write_number(bytes, u64::from(bias.to_bits()));
@@ -99,7 +121,8 @@ fn write_request(bytes: &mut Vec<u8>, identity: &str, request: &LmRequest) {
 }
 
 fn write_settings(bytes: &mut Vec<u8>, settings: &LmSettings) {
-    let LmSettings { temperature, top_p, max_tokens, seed, stop, logprobs } = settings;
+    let LmSettings { temperature, top_p, max_tokens, seed, stop, logprobs, reasoning, extra_body } =
+        settings;
     write_option(bytes, temperature.map(|t| u64::from(t.to_bits())));
     write_option(bytes, top_p.map(|p| u64::from(p.to_bits())));
     write_option(bytes, max_tokens.map(u64::from));
@@ -107,6 +130,16 @@ fn write_settings(bytes: &mut Vec<u8>, settings: &LmSettings) {
     write_option(bytes, logprobs.map(u64::from));
     write_number(bytes, stop.len() as u64);
     stop.iter().for_each(|text| write_text(bytes, text));
+    if reasoning.is_some() || extra_body.is_some() {
+        write_json(bytes, &(reasoning, extra_body));
+    }
+}
+
+/// For what is rare: as JSON.
+fn write_json(bytes: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // What is hashed here has nothing that JSON cannot hold.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    write_text(bytes, &text);
 }
 
 fn write_constraint(bytes: &mut Vec<u8>, constraint: Option<&Constraint>) {

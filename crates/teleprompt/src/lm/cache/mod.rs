@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
+use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream, Price};
 
 use disk::{Disk, Stripe};
 use flight::{Flights, Joined, Leader};
@@ -197,8 +197,7 @@ struct Duty {
 /// The answer as one from the cache.
 fn hit(kept: &LmResponse) -> LmResponse {
     let mut response = kept.clone();
-    response.usage.calls = 1;
-    response.usage.cache_hits = 1;
+    response.usage = kept.usage.as_cache_hit();
     response
 }
 
@@ -246,6 +245,14 @@ impl<L: Lm> Lm for Cached<L> {
         self.inner.capabilities()
     }
 
+    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
+        self.inner.count_tokens(request)
+    }
+
+    fn price(&self) -> Option<Price> {
+        self.inner.price()
+    }
+
     fn describe(&self) -> String {
         format!("cache({}) → {}", self.kinds(), self.inner.describe())
     }
@@ -273,15 +280,10 @@ impl<L: Lm> Cached<L> {
 }
 
 fn pieces(answer: Result<LmResponse, LmError>) -> Vec<Result<LmChunk, LmError>> {
-    let response = match answer {
-        Ok(response) => response,
-        Err(error) => return vec![Err(error)],
-    };
-    let texts = response.completions.iter().enumerate();
-    let mut chunks: Vec<_> =
-        texts.map(|(index, c)| Ok(LmChunk::Text { index, text: c.text.clone() })).collect();
-    chunks.push(Ok(LmChunk::Done(response)));
-    chunks
+    match answer {
+        Ok(response) => response.into_chunks().into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }
 }
 
 impl<L: Lm> fmt::Debug for Cached<L> {

@@ -142,11 +142,10 @@ impl WireUsage {
     pub(super) fn usage(&self) -> Usage {
         let details = self.prompt_tokens_details.as_ref().and_then(|d| d.cached_tokens);
         Usage {
-            calls: 1,
-            cache_hits: 0,
             prompt_tokens: self.prompt_tokens.unwrap_or_default(),
             completion_tokens: self.completion_tokens.unwrap_or_default(),
             cached_prompt_tokens: details.or(self.prompt_cache_hit_tokens).unwrap_or_default(),
+            ..Usage::one_call()
         }
     }
 }
