@@ -35,7 +35,7 @@ pub use example::Example;
 pub use lm::{
     Capabilities, Completion, Constraint, Content, Embedder, EmbedderHandle, Embeddings,
     FinishReason, LabelBias, Lm, LmChunk, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse,
-    LmSettings, LmStream, Media, MediaSource, Message, Money, Part, Price, Reasoning,
+    LmSettings, LmStream, Media, MediaSource, Message, Money, Part, Price, RateStatus, Reasoning,
     ReasoningEffort, Role, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
 pub use metric::{Metric, MetricHandle, Score};

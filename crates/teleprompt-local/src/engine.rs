@@ -146,7 +146,7 @@ impl<'p> Engine<'p> {
             usage.completion_tokens += drafts.iter().map(|d| d.generated() as u64).sum::<u64>();
             completions.extend(drafts.into_iter().map(Draft::into_completion));
         }
-        Ok(LmResponse { completions, usage, model: name.clone() })
+        Ok(LmResponse { completions, usage, model: name.clone(), ..LmResponse::default() })
     }
 
     /// Writes completions of one prompt together. Returns how much of the prompt was known.

@@ -186,7 +186,7 @@ impl Lm for ScriptedLm {
         let completions =
             (0..request.n).map(|_| self.completion(request)).collect::<Result<Vec<_>, _>>()?;
         let usage = self.tokens(request, &completions);
-        Ok(LmResponse { completions, usage, model: self.name.clone() })
+        Ok(LmResponse { completions, usage, model: self.name.clone(), ..LmResponse::default() })
     }
 
     fn name(&self) -> &str {

@@ -17,7 +17,9 @@ pub use embedder::{Embedder, EmbedderHandle, Embeddings};
 pub use error::{LmError, LmErrorKind};
 pub use message::{Content, Media, MediaSource, Message, Part, Reasoning, Role};
 pub use request::{Constraint, LabelBias, LmRequest, LmSettings, ReasoningEffort};
-pub use response::{Completion, FinishReason, LmChunk, LmResponse, LmStream, TokenLogprob};
+pub use response::{
+    Completion, FinishReason, LmChunk, LmResponse, LmStream, RateStatus, TokenLogprob,
+};
 pub use tool::{Tool, ToolCall, ToolChoice, ToolResult};
 pub use usage::{Money, Price, Usage};
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::Stream;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,29 @@ pub struct LmResponse {
     /// The model that answered, as the provider names it.
     #[serde(default)]
     pub model: Arc<str>,
+    /// The provider's id of the request, for its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Arc<str>>,
+    /// What the provider said of its rate limits with this reply.
+    #[serde(skip)]
+    pub rate: Option<RateStatus>,
+}
+
+/// How much more a provider takes for now, as its headers tell. What it does not tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateStatus {
+    /// Requests of the present window, in all.
+    pub limit_requests: Option<u64>,
+    /// Requests that are left in it.
+    pub remaining_requests: Option<u64>,
+    /// How long until all requests are there again.
+    pub reset_requests: Option<Duration>,
+    /// Tokens of the present window, in all.
+    pub limit_tokens: Option<u64>,
+    /// Tokens that are left in it.
+    pub remaining_tokens: Option<u64>,
+    /// How long until all tokens are there again.
+    pub reset_tokens: Option<Duration>,
 }
 
 impl LmResponse {
@@ -88,7 +112,7 @@ impl LmResponse {
         Self {
             completions: vec![Completion { text: text.into(), ..Completion::default() }],
             usage: Usage { calls: 1, ..Usage::default() },
-            model: Arc::from(""),
+            ..Self::default()
         }
     }
 }

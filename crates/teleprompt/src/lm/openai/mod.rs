@@ -175,6 +175,7 @@ impl OpenAi {
             completions: completions.collect(),
             usage: usage.unwrap_or(Usage { calls: 1, ..Usage::default() }),
             model: reply.model.map_or_else(|| self.model.clone(), Arc::from),
+            ..LmResponse::default()
         })
     }
 

@@ -57,6 +57,7 @@ impl<'a> Pieces<'a> {
                 completions: Vec::new(),
                 usage: Usage { calls: 1, ..Usage::default() },
                 model: lm.model.clone(),
+                ..LmResponse::default()
             },
             finished: Vec::new(),
             marked: false,
