@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::lm::{Constraint, Message};
 use crate::parse_error::ParseError;
 use crate::prediction::Parsed;
@@ -23,6 +25,34 @@ impl Prompt {
     pub fn new(messages: Vec<Message>, constraint: Option<Constraint>) -> Self {
         Self { messages: messages.into(), constraint: constraint.map(Arc::new) }
     }
+}
+
+/// Something of an output field that has come in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldPiece {
+    /// More of its text.
+    Text {
+        /// The field.
+        field: Arc<str>,
+        /// The new text.
+        text: String,
+    },
+    /// It is whole.
+    Done {
+        /// The field.
+        field: Arc<str>,
+        /// Its value.
+        value: Value,
+    },
+}
+
+/// Reads one reply while it comes in; see [`Adapter::reader`].
+pub trait FieldReader: Send {
+    /// Takes in the next text of the reply and tells what it brought.
+    fn feed(&mut self, text: &str) -> Vec<FieldPiece>;
+
+    /// The reply is at its end: tells what was held back.
+    fn finish(&mut self) -> Vec<FieldPiece>;
 }
 
 /// Turns a signature, demonstrations and inputs into messages, and a reply into a record.
@@ -59,6 +89,15 @@ pub trait Adapter: Send + Sync + 'static {
     fn complaint(&self, signature: &Signature, error: &ParseError) -> String {
         let _ = signature;
         format!("{}\nSend the whole reply again in the form shown above.", error.for_model())
+    }
+
+    /// A reader that tells the output fields of a reply while it comes in, for streaming. The law
+    /// (the conformance suite checks it): however a reply is cut, if it parses without a flag then
+    /// the reader gives each field's value, and the pieces of a `str` field are its value. Default:
+    /// none; fields are then told when the reply is whole.
+    fn reader<'a>(&'a self, signature: &'a Signature) -> Option<Box<dyn FieldReader + 'a>> {
+        let _ = signature;
+        None
     }
 
     /// The messages before the current inputs: system part, then one pair of turns a demo.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::lm::{Lm, LmHandle, LmSettings};
 use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
+use crate::streaming::{Event, EventSink};
 use crate::trace::TraceRecorder;
 
 /// LM, adapter, settings, parameters in force, trace, budget, cancellation and seed of a run.
@@ -29,6 +30,7 @@ struct Inner {
     candidate: Option<Arc<ProgramState>>,
     layers: Option<Arc<Layer>>,
     trace: Option<TraceRecorder>,
+    events: Option<EventSink>,
     meter: Meter,
     cancel: Cancel,
     seed: u64,
@@ -57,6 +59,7 @@ impl Context {
             candidate: None,
             layers: None,
             trace: None,
+            events: None,
             meter: Meter::default(),
             cancel: Cancel::default(),
             seed: 0,
@@ -120,6 +123,14 @@ impl Context {
         self.edit(|c| c.trace = Some(trace))
     }
 
+    /// With a sink for events: predictors then stream their replies. See [`Module::stream`].
+    ///
+    /// [`Module::stream`]: crate::Module::stream
+    #[must_use]
+    pub fn with_events(&self, sink: EventSink) -> Self {
+        self.edit(|c| c.events = Some(sink))
+    }
+
     /// With a meter of its own, inside the one in force.
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {
@@ -170,10 +181,12 @@ impl Context {
 
     /// For a program that is no part of the one that runs, such as an LM judge: the same LMs,
     /// adapter, settings, meter, cancellation, seed and rollout, but no candidate or other laid-over
-    /// parameters (its predictors may have the same paths), no trace, and one completion a call.
+    /// parameters (its predictors may have the same paths), no trace, no events, and one completion
+    /// a call.
     #[must_use]
     pub fn detached(&self) -> Self {
         self.edit(|c| {
+            c.events = None;
             c.candidate = None;
             c.layers = None;
             c.trace = None;
@@ -216,6 +229,19 @@ impl Context {
     /// The recorder, if calls are traced.
     pub fn trace(&self) -> Option<&TraceRecorder> {
         self.0.trace.as_ref()
+    }
+
+    /// The sink for events, if the run is streamed.
+    pub fn events(&self) -> Option<&EventSink> {
+        self.0.events.as_ref()
+    }
+
+    /// Tells those who stream this run what is going on, for people: `searching the archive…`.
+    /// Without a stream nothing happens.
+    pub fn status(&self, message: impl Into<String>) {
+        if let Some(events) = &self.0.events {
+            events.send(Event::Status { message: message.into() });
+        }
     }
 
     /// The meter.

@@ -23,10 +23,11 @@ pub mod prediction;
 pub mod record;
 pub mod repair;
 pub mod signature;
+pub mod streaming;
 pub mod trace;
 pub mod types;
 
-pub use adapter::{Adapter, Prompt};
+pub use adapter::{Adapter, FieldPiece, FieldReader, Prompt};
 pub use budget::{Exhausted, Limits, Meter, Need, Reservation, Resource};
 pub use cancel::Cancel;
 pub use context::Context;
@@ -46,6 +47,7 @@ pub use prediction::{Parsed, Prediction};
 pub use record::Record;
 pub use repair::{Flag, Repair};
 pub use signature::{Field, Signature, SignatureError};
+pub use streaming::{CallId, Event, EventSink, Run, Streamed};
 pub use trace::{TraceRecorder, TraceStep};
 pub use types::{Constraints, Kind, ObjectField, Type, TypeDefs};
 

@@ -15,13 +15,14 @@ use crate::parameters::{Parameters, ProgramState};
 use crate::prediction::Prediction;
 use crate::record::Record;
 use crate::signature::Signature;
+use crate::streaming::Run;
 
 /// Anything that turns inputs into a prediction by calling predictors.
 ///
 /// Write `forward` as plain async Rust, with loops, `if` and `?`; `#[derive(Module)]` on the
 /// struct gives [`Predictors`], by which compilers find what they may change. Call other modules
 /// by [`Module::call`].
-pub trait Module: Predictors + Send + Sync + 'static {
+pub trait Module: Predictors + Sized + Send + Sync + 'static {
     /// What it takes: any serde struct, or [`Record`].
     type Input: Serialize + DeserializeOwned + Send + Any;
     /// What it gives: any serde struct, or [`Record`].
@@ -47,6 +48,13 @@ pub trait Module: Predictors + Send + Sync + 'static {
         input: Self::Input,
     ) -> impl Future<Output = Result<Prediction<Self::Output>>> + Send {
         self.forward(cx, input)
+    }
+
+    /// Runs it once and tells events on the way: pieces of output fields as they come, fields when
+    /// they are whole, tool calls, status messages; the prediction at the end is that of
+    /// [`Module::call`]. Dropping the stream ends the run. Never override it.
+    fn stream<'a>(&'a self, cx: &Context, input: Self::Input) -> Run<'a, Self::Output> {
+        Run::new(self, cx, input)
     }
 
     /// Its interface as a signature, where it has one that is known before it runs. The command

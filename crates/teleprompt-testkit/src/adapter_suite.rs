@@ -1,7 +1,7 @@
 //! The conformance suite of [`Adapter`]: what every adapter must do, whatever form it asks for.
 
 use serde_json::{Value, json};
-use teleprompt_core::{Adapter, Record, Role, Signature, record};
+use teleprompt_core::{Adapter, FieldPiece, Record, Role, Signature, record};
 
 /// A signature and records of its outputs that fit.
 type Case = (Signature, Vec<Record>);
@@ -60,6 +60,7 @@ pub fn check(adapter: &dyn Adapter) -> Result<(), String> {
         prompt_has_demos_as_turns(adapter, &signature, &records, &mut findings);
         for outputs in &records {
             round_trip(adapter, &signature, outputs, &mut findings);
+            reader_tells_what_parse_reads(adapter, &signature, outputs, &mut findings);
         }
         nonsense_is_an_error(adapter, &signature, &mut findings);
     }
@@ -168,6 +169,50 @@ fn round_trip(
             findings.push(format!("{signature}: {outputs:?} was written as {written:?}: {e}"))
         }
     }
+}
+
+/// However a good reply is cut, the reader gives each field once, with its value, and the pieces of
+/// a text are the text.
+fn reader_tells_what_parse_reads(
+    adapter: &dyn Adapter,
+    signature: &Signature,
+    outputs: &Record,
+    findings: &mut Vec<String>,
+) {
+    let reply = adapter.assistant(signature, outputs);
+    for size in [1, 2, 3, 7, usize::MAX] {
+        let Some(mut reader) = adapter.reader(signature) else { return };
+        let chars: Vec<char> = reply.chars().collect();
+        let cuts = chars.chunks(size.min(chars.len().max(1)));
+        let mut pieces: Vec<FieldPiece> =
+            cuts.flat_map(|cut| reader.feed(&cut.iter().collect::<String>())).collect();
+        pieces.extend(reader.finish());
+        for field in signature.outputs() {
+            let (text, values) = told(&pieces, &field.name);
+            let right = outputs.get(&field.name);
+            let whole = !field.ty.is_plain_str() || right.and_then(Value::as_str) == Some(&text);
+            if values.len() != 1 || values.first().copied() != right || !whole {
+                findings.push(format!(
+                    "{signature}: of {reply:?} in pieces of {size}, the reader told `{}` as {text:?} \
+                     and {values:?}",
+                    field.name
+                ));
+            }
+        }
+    }
+}
+
+/// The text and the values that were told of a field.
+fn told<'p>(pieces: &'p [FieldPiece], name: &str) -> (String, Vec<&'p Value>) {
+    let (mut all, mut values) = (String::new(), Vec::new());
+    for piece in pieces {
+        match piece {
+            FieldPiece::Text { field, text } if **field == *name => all.push_str(text),
+            FieldPiece::Done { field, value } if **field == *name => values.push(value),
+            _ => {}
+        }
+    }
+    (all, values)
 }
 
 /// A reply that has nothing to do with the signature is an error that carries the reply, unless

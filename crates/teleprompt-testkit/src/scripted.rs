@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use teleprompt_core::{
-    Capabilities, Completion, Lm, LmError, LmErrorKind, LmRequest, LmResponse, Message, Usage,
+    Capabilities, Completion, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream,
+    Message, Usage,
 };
 
 /// One answer of a script.
@@ -75,6 +77,7 @@ pub struct ScriptedLm {
     script: Arc<Script>,
     name: Arc<str>,
     delay: Option<Duration>,
+    pieces: Option<usize>,
     usage: bool,
     capabilities: Capabilities,
     calls: Arc<AtomicU64>,
@@ -89,6 +92,7 @@ impl ScriptedLm {
             script: Arc::new(move |request| script(request).into()),
             name: Arc::from("scripted"),
             delay: None,
+            pieces: None,
             usage: true,
             capabilities: Capabilities::none(),
             calls: Arc::default(),
@@ -121,6 +125,14 @@ impl ScriptedLm {
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
+        self
+    }
+
+    /// Streams its texts in pieces of this many characters, at least 1, letting other tasks run
+    /// between them. Default: in one piece.
+    #[must_use]
+    pub fn with_pieces(mut self, characters: usize) -> Self {
+        self.pieces = Some(characters.max(1));
         self
     }
 
@@ -189,12 +201,37 @@ impl Lm for ScriptedLm {
         Ok(LmResponse { completions, usage, model: self.name.clone(), ..LmResponse::default() })
     }
 
+    fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
+        let size = self.pieces.unwrap_or(usize::MAX);
+        let whole = async move {
+            let response = self.generate(request).await?;
+            let chunks = response.into_chunks().into_iter().flat_map(move |c| cut(c, size));
+            Ok(stream::iter(chunks.map(Ok)).then(|chunk| async {
+                tokio::task::yield_now().await;
+                chunk
+            }))
+        };
+        stream::once(whole).try_flatten().boxed()
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+}
+
+/// A chunk of text in pieces of this many characters.
+fn cut(chunk: LmChunk, size: usize) -> Vec<LmChunk> {
+    match chunk {
+        LmChunk::Text { index, text } if !text.is_empty() => {
+            let chars: Vec<char> = text.chars().collect();
+            let piece = |cut: &[char]| LmChunk::Text { index, text: cut.iter().collect() };
+            chars.chunks(size).map(piece).collect()
+        }
+        other => vec![other],
     }
 }
 

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use teleprompt::adapter::{ChatAdapter, NAMES, by_name};
-use teleprompt::{Adapter, Message, ParseError, Parsed, Prompt, Record, Signature};
+use teleprompt::{
+    Adapter, FieldPiece, FieldReader, Message, ParseError, Parsed, Prompt, Record, Signature,
+};
 use teleprompt_testkit::adapter_suite::check;
 
 #[test]
@@ -81,11 +83,31 @@ impl Adapter for Broken {
         }
     }
 
+    fn reader<'a>(&'a self, signature: &'a Signature) -> Option<Box<dyn FieldReader + 'a>> {
+        let reader = ChatAdapter.reader(signature)?;
+        Some(match self.0 {
+            "reader" => Box::new(Forgetful(reader)),
+            _ => reader,
+        })
+    }
+
     fn prompt(&self, signature: &Signature, demos: &[Record]) -> Prompt {
         match self.0 {
             "demos" => Prompt::new(vec![Message::system(self.system(signature))], None),
             _ => ChatAdapter.prompt(signature, demos),
         }
+    }
+}
+
+/// Tells nothing of what was held back.
+struct Forgetful<'a>(Box<dyn FieldReader + 'a>);
+
+impl FieldReader for Forgetful<'_> {
+    fn feed(&mut self, text: &str) -> Vec<FieldPiece> {
+        self.0.feed(text)
+    }
+    fn finish(&mut self) -> Vec<FieldPiece> {
+        Vec::new()
     }
 }
 
@@ -103,6 +125,7 @@ fn the_suite_bites() {
         "lenient",
         "complaint",
         "demos",
+        "reader",
     ];
     for what in broken {
         assert!(check(&Broken(what)).is_err(), "a broken {what} passes");

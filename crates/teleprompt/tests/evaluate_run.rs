@@ -156,7 +156,7 @@ async fn paid_calls_in_flight_are_kept_when_the_budget_is_used_up() {
     let cx = context().with_limits(Limits { calls: Some(10), ..Limits::default() });
     let evaluate = Evaluate::new(numbered(30), metrics::exact_match("a")).concurrency(4);
     let result = evaluate.run_partial(&cx, &program).await.unwrap();
-    assert!(matches!(result.stopped, Some(Error::Budget { limit: 10, .. })));
+    assert!(matches!(result.stopped, Some(Error::Budget(teleprompt::Exhausted { limit: 10, .. }))));
     assert_eq!((result.n(), result.usage.calls), (10, 10));
 }
 

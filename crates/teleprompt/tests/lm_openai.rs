@@ -104,6 +104,7 @@ async fn a_reply_is_read_whole() {
         text: "Hello".into(),
         finish: FinishReason::Length,
         logprobs: Some(vec![token]),
+        ..Completion::default()
     };
     assert_eq!(reply.completions, [completion]);
     assert_eq!(&*reply.model, "m-2026");

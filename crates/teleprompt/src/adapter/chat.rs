@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::reader::SectionReader;
 use super::{grammar, reply, system, value};
 use crate::parse::read::without_thinking;
 use crate::parse::sections;
-use crate::{Adapter, Constraint, ParseError, Parsed, Record, Signature};
+use crate::{Adapter, Constraint, FieldReader, ParseError, Parsed, Record, Signature};
 
 /// Turns made of sections: `[[ ## name ## ]]`, and the value on the lines below.
 ///
@@ -61,6 +62,10 @@ impl Adapter for ChatAdapter {
             reply::from_whole(signature, answer),
         ];
         reply::best(signature, reply, thought, readings)
+    }
+
+    fn reader<'a>(&'a self, signature: &'a Signature) -> Option<Box<dyn FieldReader + 'a>> {
+        Some(Box::new(SectionReader::new(signature)))
     }
 
     fn complaint(&self, signature: &Signature, error: &ParseError) -> String {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::reader::ObjectReader;
 use super::{reply, system, value};
 use crate::parse::read::{Candidate, candidates, without_thinking};
 use crate::parse::sections;
 use crate::parse::write::compact;
-use crate::{Adapter, Constraint, Kind, ParseError, Parsed, Record, Signature};
+use crate::{Adapter, Constraint, FieldReader, Kind, ParseError, Parsed, Record, Signature};
 
 /// Replies that are one JSON object with the outputs in order; inputs in sections as with
 /// [`ChatAdapter`](super::ChatAdapter).
@@ -58,6 +59,10 @@ impl Adapter for JsonAdapter {
             bare_value(signature, answer),
         ];
         reply::best(signature, reply, thought, readings)
+    }
+
+    fn reader<'a>(&'a self, signature: &'a Signature) -> Option<Box<dyn FieldReader + 'a>> {
+        Some(Box::new(ObjectReader::new(signature)))
     }
 
     fn complaint(&self, signature: &Signature, error: &ParseError) -> String {

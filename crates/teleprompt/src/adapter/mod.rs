@@ -18,6 +18,7 @@
 mod chat;
 mod grammar;
 mod json;
+mod reader;
 mod reply;
 mod system;
 mod value;

@@ -18,6 +18,7 @@ mod chain_of_thought;
 mod inputs;
 mod predict;
 mod predictor;
+mod telling;
 mod tuned;
 
 pub use chain_of_thought::ChainOfThought;

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::{Either, select};
 
 use teleprompt_core::{
-    Adapter, Context, Error, FinishReason, LabelBias, Lm, LmHandle, LmRequest, LmResponse, Message,
-    Need, Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record, Result,
-    Signature, TraceStep, Usage,
+    Adapter, Context, Error, FinishReason, LabelBias, Lm, LmError, LmHandle, LmRequest, LmResponse,
+    Message, Need, Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record,
+    Result, Signature, TraceStep, Usage,
 };
 
 use super::inputs;
+use super::telling::Teller;
 
 /// Prompts kept ready per predictor: one a candidate in flight is enough.
 const READY: usize = 8;
@@ -69,12 +70,24 @@ impl Core {
         let lm = cx.lm_named(ready.parameters.lm.as_deref())?;
         let mut request = ready.request(cx, inputs);
         request.label_bias = ready.bias.clone().filter(|_| lm.capabilities().label_bias);
+        let mut teller = cx.events().map(|sink| Teller::new(sink, path));
         let mut usage = Usage::default();
         for attempt in 0.. {
-            let response = generate(cx, lm, &request).await?;
+            let response = match &mut teller {
+                None => generate(cx, lm, &request).await?,
+                Some(teller) => {
+                    let reader = ready.adapter.reader(&ready.signature);
+                    within(cx, lm, &request, teller.follow(lm, &request, reader)).await?
+                }
+            };
             usage += response.usage;
             let error = match ready.read(response.completions.iter().map(|c| c.text.as_str())) {
-                Ok(completions) => return Ok(predicted(completions, usage)),
+                Ok(completions) => {
+                    if let (Some(teller), Some(first)) = (&mut teller, completions.first()) {
+                        teller.whole(&first.fields);
+                    }
+                    return Ok(predicted(completions, usage));
+                }
                 Err(error) => error,
             };
             if let Some(error) = truncated(path, &response, &request) {
@@ -82,6 +95,9 @@ impl Core {
             }
             if attempt >= cx.reply_retries() {
                 return Err(Error::Reply { path: path.to_string(), error: Box::new(error) });
+            }
+            if let Some(teller) = &mut teller {
+                teller.restart();
             }
             let complaint = ready.adapter.complaint(&ready.signature, &error);
             request.messages.push(Message::assistant(error.reply));
@@ -171,22 +187,26 @@ fn predicted(completions: Vec<Parsed>, usage: Usage) -> Prediction {
     Prediction::new(output).with_completions(completions, usage)
 }
 
-/// One call, within the budget; ended when the context is cancelled or the time is over.
 async fn generate(cx: &Context, lm: &LmHandle, request: &LmRequest) -> Result<LmResponse> {
-    within(cx, async {
-        let reservation = cx.meter().reserve(&Need::of(lm, request)).await?;
-        let response = lm.generate(request).await?;
-        reservation.settle(&response.usage);
-        Ok(response)
-    })
-    .await
+    within(cx, lm, request, lm.generate(request)).await
 }
 
-/// The work, unless the context is cancelled or its time is over first.
-async fn within<T>(cx: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// One call, within the budget; ended when the context is cancelled or its time is over.
+async fn within(
+    cx: &Context,
+    lm: &LmHandle,
+    request: &LmRequest,
+    call: impl Future<Output = Result<LmResponse, LmError>>,
+) -> Result<LmResponse> {
     if cx.cancel().is_cancelled() {
         return Err(Error::Cancelled);
     }
+    let work = async {
+        let reservation = cx.meter().reserve(&Need::of(lm, request)).await?;
+        let response = call.await?;
+        reservation.settle(&response.usage);
+        Ok(response)
+    };
     let timed = async {
         match cx.meter().time_left() {
             None => work.await,

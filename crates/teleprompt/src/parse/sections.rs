@@ -39,14 +39,21 @@ pub(crate) fn write_marker(out: &mut String, name: &str) {
     out.push('\n');
 }
 
-/// The next marker in the exact form: its start, its name, and where its text begins.
-fn next_marker(text: &str, from: usize) -> Option<(usize, &str, usize)> {
+/// The next marker in the exact form: its start, its name, and where its text begins. Whether the
+/// text itself begins a line is for the caller to know.
+pub(crate) fn next_marker(
+    text: &str,
+    from: usize,
+    begins_line: bool,
+) -> Option<(usize, &str, usize)> {
     let mut from = from;
     loop {
         let start = from + text.get(from..)?.find(OPEN)?;
         from = start + OPEN.len();
-        let at_line_start =
-            start == 0 || text.as_bytes().get(start - 1).is_some_and(|b| *b == b'\n');
+        let at_line_start = match start.checked_sub(1) {
+            None => begins_line,
+            Some(before) => text.as_bytes().get(before) == Some(&b'\n'),
+        };
         if !at_line_start {
             continue;
         }
@@ -59,6 +66,24 @@ fn next_marker(text: &str, from: usize) -> Option<(usize, &str, usize)> {
     }
 }
 
+/// Where the begin of a marker stands at the end of this text, which more text could complete.
+pub(crate) fn could_begin_marker(text: &str, begins_line: bool) -> Option<usize> {
+    let start = match text.rfind('\n') {
+        Some(at) => at + 1,
+        None if begins_line => 0,
+        None => return None,
+    };
+    let line = text.get(start..)?;
+    let could = match line.strip_prefix(OPEN) {
+        None => OPEN.starts_with(line),
+        Some(rest) => {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+            end.is_none_or(|end| end > 0 && rest.get(end..).is_some_and(|r| CLOSE.starts_with(r)))
+        }
+    };
+    could.then_some(start)
+}
+
 /// Takes a reply apart at markers in the exact form, at the start of a line. Any name ends the
 /// section before it.
 ///
@@ -69,11 +94,11 @@ fn next_marker(text: &str, from: usize) -> Option<(usize, &str, usize)> {
 /// assert_eq!(pairs, [("a", "1"), ("b", "2")]);
 /// ```
 pub fn exact(text: &str) -> Sections<'_> {
-    let mut marker = next_marker(text, 0);
+    let mut marker = next_marker(text, 0, true);
     let before = text.get(..marker.map_or(text.len(), |(at, ..)| at)).unwrap_or("");
     let mut all = Vec::with_capacity(4);
     while let Some((_, name, from)) = marker {
-        marker = next_marker(text, from);
+        marker = next_marker(text, from, true);
         let end = marker.map_or(text.len(), |(at, ..)| at);
         let body = text.get(from..end).unwrap_or("").trim();
         all.push(Section { name, body, exact: true });
@@ -122,7 +147,7 @@ fn close<'t>(
 
 /// The name in a line that is a marker, where the text behind it begins, and whether it is exact.
 fn marker_line<'t>(line: &'t str, names: &[&str]) -> Option<(&'t str, usize, bool)> {
-    if let Some((0, name, end)) = next_marker(line, 0) {
+    if let Some((0, name, end)) = next_marker(line, 0, true) {
         return Some((name, end, true));
     }
     let bare = line.trim_start_matches(|c: char| c.is_whitespace() || "*_`>".contains(c));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use teleprompt::data::Dataset;
 use teleprompt::{
-    Adapter, Context, Example, Lm, LmError, LmHandle, LmRequest, LmResponse, Module, ParseError,
-    Parsed, Prediction, Predictors, Record, Result, Signature, Usage, Visit, record,
+    Adapter, Context, Example, Lm, LmError, LmHandle, LmRequest, LmResponse, Module, Need,
+    ParseError, Parsed, Prediction, Predictors, Record, Result, Signature, Usage, Visit, record,
 };
 
 pub struct Silent;
@@ -88,7 +88,7 @@ pub async fn echo(_: Context, input: Record) -> Result<Prediction> {
 /// What a predictor does to the meter for one call of 10 + 2 tokens.
 pub fn pay(cx: &Context) -> Result<()> {
     let usage = Usage { calls: 1, prompt_tokens: 10, completion_tokens: 2, ..Usage::default() };
-    cx.meter().reserve()?.settle(&usage);
+    cx.meter().try_reserve(&Need::default())?.settle(&usage);
     Ok(())
 }
 
