@@ -123,6 +123,9 @@ pub(super) struct RunArgs {
     /// Completions wanted
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub n: u32,
+    /// Print fields while they come; with --json, one event a line
+    #[arg(long)]
+    pub stream: bool,
 }
 
 #[derive(Debug, Args)]

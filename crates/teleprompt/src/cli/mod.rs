@@ -24,6 +24,7 @@ mod quickstart;
 mod run;
 mod show;
 mod signature;
+mod stream;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,6 +10,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
+/// One JSON object on a line of its own.
+pub(super) fn json_line(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|e| Error::Other(e.to_string()))?;
+    print(&text)
+}
+
 /// A line on stdout. A reader that has gone away (`| head`) is no failure.
 pub(super) fn print(text: &str) -> Result<()> {
     use std::io::Write;
@@ -46,6 +52,19 @@ pub(super) fn error(error: &Error, as_json: bool) {
                 }
                 Error::Truncated { reply, .. } => {
                     map.insert("reply".into(), json!(reply));
+                }
+                Error::Lm(error) => {
+                    map.insert("code".into(), json!(error.kind.code()));
+                    map.insert("model".into(), json!(error.model));
+                    map.insert("provider".into(), json!(error.provider));
+                    map.insert("status".into(), json!(error.status));
+                    map.insert("request_id".into(), json!(error.request_id));
+                    map.insert("retryable".into(), json!(error.is_retryable()));
+                }
+                Error::Budget(exhausted) => {
+                    map.insert("left".into(), json!(exhausted.left()));
+                    map.insert("limit".into(), json!(exhausted.limit));
+                    map.insert("spent".into(), json!(exhausted.spent));
                 }
                 _ => {}
             }

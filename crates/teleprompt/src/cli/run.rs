@@ -9,13 +9,21 @@ use super::app::App;
 use super::args::{ParseArgs, RenderArgs, RunArgs};
 use super::inputs::inputs;
 use super::offline::Offline;
-use super::{cancel_on_ctrl_c, output, usage};
+use super::{cancel_on_ctrl_c, output, stream, usage};
 
 pub(super) async fn run(app: &App, args: &RunArgs) -> Result<()> {
+    if args.stream && args.n > 1 {
+        return Err(usage("--stream shows one completion; leave out --n or --stream"));
+    }
     let loaded = app.program(&args.program)?;
     let inputs = inputs(&args.inputs, loaded.program.interface().as_ref())?;
     let (cx, lm) = app.context(&loaded, cancel_on_ctrl_c()).await?;
-    let prediction = loaded.program.call(&cx.with_n(args.n), inputs).await?;
+    let run_cx = cx.with_n(args.n);
+    if args.stream {
+        let prediction = stream::run(app, &loaded, &run_cx, inputs).await?;
+        return if app.common.json { stream::last_line(&prediction, &cx, &lm) } else { Ok(()) };
+    }
+    let prediction = loaded.program.call(&run_cx, inputs).await?;
     let usage = cx.meter().usage();
     if app.common.json {
         return output::json(&json!({
