@@ -5,6 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+/// How far a [`Cancel`] has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    #[default]
+    Running,
+    /// No further call begins.
+    Finishing,
+    /// Calls in flight are dropped too.
+    Cancelled,
+}
+
 /// Ends all work under the contexts that share it. Cloning shares it.
 ///
 /// ```
@@ -17,14 +28,14 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cancel {
-    own: Arc<watch::Sender<bool>>,
+    own: Arc<watch::Sender<State>>,
     /// Cancelling one of these cancels this one too.
-    parents: Arc<[Arc<watch::Sender<bool>>]>,
+    parents: Arc<[Arc<watch::Sender<State>>]>,
 }
 
 impl Default for Cancel {
     fn default() -> Self {
-        Self { own: Arc::new(watch::Sender::new(false)), parents: Arc::from([]) }
+        Self { own: Arc::default(), parents: Arc::from([]) }
     }
 }
 
@@ -33,21 +44,26 @@ impl Cancel {
     /// [`Error::Cancelled`](crate::Error::Cancelled), and those in flight are dropped, which closes
     /// their connections.
     pub fn cancel(&self) {
-        self.own.send_replace(true);
+        self.own.send_replace(State::Cancelled);
     }
 
-    /// Whether it was ended.
+    /// Ends the work without losing what is paid for: no further predictor call begins, those in
+    /// flight go on to their end.
+    pub fn finish(&self) {
+        self.own.send_modify(|state| *state = (*state).max(State::Finishing));
+    }
+
+    /// Whether it was ended, in either way: nothing new should begin.
     pub fn is_cancelled(&self) -> bool {
-        *self.own.borrow() || self.parents.iter().any(|p| *p.borrow())
+        self.all().any(|sender| *sender.borrow() != State::Running)
     }
 
-    /// Waits until it is ended.
+    /// Waits until calls in flight have to end: until [`Cancel::cancel`].
     pub async fn cancelled(&self) {
-        let all = self.parents.iter().chain([&self.own]);
-        let waits = all.map(|sender| {
+        let waits = self.all().map(|sender| {
             let mut receiver = sender.subscribe();
             Box::pin(async move {
-                if receiver.wait_for(|cancelled| *cancelled).await.is_err() {
+                if receiver.wait_for(|state| *state == State::Cancelled).await.is_err() {
                     // The sender is kept alive by `self`, so this does not happen.
                     pending::<()>().await;
                 }
@@ -59,8 +75,11 @@ impl Cancel {
     /// One that ends with this one, or earlier.
     #[must_use]
     pub fn child(&self) -> Self {
-        let parents = self.parents.iter().chain([&self.own]).cloned();
-        Self { own: Arc::new(watch::Sender::new(false)), parents: parents.collect() }
+        Self { own: Arc::default(), parents: self.all().cloned().collect() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<watch::Sender<State>>> {
+        self.parents.iter().chain([&self.own])
     }
 }
 
@@ -81,6 +100,18 @@ mod tests {
         root.cancel();
         waiting.join().unwrap();
         assert!(leaf.is_cancelled());
+        block_on(leaf.cancelled());
+    }
+
+    #[test]
+    fn finishing_lets_calls_in_flight_go_on() {
+        let root = Cancel::default();
+        let leaf = root.child();
+        root.finish();
+        assert!(leaf.is_cancelled());
+        assert!(block_on(poll_immediate(Box::pin(leaf.cancelled()))).is_none());
+        root.cancel();
+        root.finish();
         block_on(leaf.cancelled());
     }
 }

@@ -145,7 +145,7 @@ async fn a_killed_study_goes_on_and_pays_nothing_twice() {
         assert_eq!(done.program.state(), &whole.2);
         let both = dies_at - 1 + again.load(Ordering::SeqCst);
         assert!(both <= whole.0 + 3, "{both} calls instead of {}; {lost} failed", whole.0);
-        assert!(done.report.calls <= whole.0);
+        assert!(done.report.usage.calls <= whole.0);
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_finished_study_is_free() {
     let again = compiler(search(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
     assert_eq!(paid.load(Ordering::SeqCst), 0);
     assert_eq!(again.report.winner, first.report.winner);
-    assert_eq!(again.report.calls, first.report.calls);
+    assert_eq!(again.report.usage.calls, first.report.usage.calls);
 }
 
 #[tokio::test]

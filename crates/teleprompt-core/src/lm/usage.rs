@@ -13,11 +13,25 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!((price + price).to_string(), "$0.50");
 /// assert_eq!(Money::dollars(0.000_15).to_string(), "$0.00015");
 /// ```
+///
+/// As JSON it is a number of dollars.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
+#[serde(from = "f64", into = "f64")]
 pub struct Money(u64);
+
+impl From<f64> for Money {
+    fn from(dollars: f64) -> Self {
+        Self::dollars(dollars)
+    }
+}
+
+impl From<Money> for f64 {
+    fn from(money: Money) -> Self {
+        money.as_dollars()
+    }
+}
 
 const PICO: f64 = 1e12;
 
@@ -141,8 +155,10 @@ impl Price {
 }
 
 /// What a call used, in calls, tokens and money. Sums over calls.
+///
+/// As JSON it also has `unpriced_calls`, and `cost` is null where no price is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "Form", into = "Form")]
 pub struct Usage {
     /// LM calls, answered from a cache or not.
     pub calls: u64,
@@ -162,6 +178,57 @@ pub struct Usage {
     pub priced_calls: u64,
     /// What those calls cost.
     pub cost: Money,
+}
+
+/// [`Usage`] as JSON.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Form {
+    calls: u64,
+    cache_hits: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    cached_prompt_tokens: u64,
+    cache_write_tokens: u64,
+    reasoning_tokens: u64,
+    priced_calls: u64,
+    unpriced_calls: u64,
+    cost: Option<Money>,
+}
+
+impl From<Form> for Usage {
+    fn from(form: Form) -> Self {
+        Self {
+            calls: form.calls,
+            cache_hits: form.cache_hits,
+            prompt_tokens: form.prompt_tokens,
+            completion_tokens: form.completion_tokens,
+            cached_prompt_tokens: form.cached_prompt_tokens,
+            cache_write_tokens: form.cache_write_tokens,
+            reasoning_tokens: form.reasoning_tokens,
+            priced_calls: form.priced_calls,
+            cost: form.cost.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Usage> for Form {
+    fn from(usage: Usage) -> Self {
+        let unpriced_calls = usage.unpriced_calls();
+        Self {
+            calls: usage.calls,
+            cache_hits: usage.cache_hits,
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            cached_prompt_tokens: usage.cached_prompt_tokens,
+            cache_write_tokens: usage.cache_write_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            priced_calls: usage.priced_calls,
+            unpriced_calls,
+            // Nothing known is no zero.
+            cost: (unpriced_calls == 0 || usage.priced_calls > 0).then_some(usage.cost),
+        }
+    }
 }
 
 impl Usage {
@@ -270,5 +337,17 @@ mod tests {
         }
         assert_eq!(Money::dollars(-1.0), Money::ZERO);
         assert_eq!(Money::dollars(f64::NAN), Money::ZERO);
+    }
+
+    #[test]
+    fn usage_survives_json_and_an_unknown_cost_is_no_zero() {
+        let unknown = Usage { prompt_tokens: 7, ..Usage::one_call() };
+        let priced = Usage { cost: Money::dollars(0.000_123_4), priced_calls: 1, ..unknown };
+        for usage in [unknown, priced, unknown.as_cache_hit(), Usage::default()] {
+            let json = serde_json::to_string(&usage).unwrap();
+            assert_eq!(serde_json::from_str::<Usage>(&json).unwrap(), usage, "{json}");
+        }
+        assert!(serde_json::to_value(unknown).unwrap()["cost"].is_null());
+        assert_eq!(serde_json::to_value(priced).unwrap()["cost"], 0.000_123_4);
     }
 }

@@ -1,6 +1,9 @@
 //! The command line.
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use teleprompt_core::{Limits, Money};
 
 /// Declare what each step must do, give examples and a metric, and let the compiler make the
 /// program good on the language model you have.
@@ -165,6 +168,8 @@ pub(super) struct EvalArgs {
     /// Write a row an example: .jsonl, .json or .csv
     #[arg(long, value_name = "FILE")]
     pub out: Option<String>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Another program on the same examples, with a paired test
     #[arg(long, value_name = "PROGRAM2")]
     pub compare: Option<String>,
@@ -212,18 +217,8 @@ pub(super) struct CompileArgs {
     /// An LM that writes instructions, for optimizers that propose them
     #[arg(long, value_name = "LM")]
     pub prompt_lm: Option<String>,
-    /// Most LM calls of the whole study (answers from the cache are free)
-    #[arg(long, value_name = "N")]
-    pub max_calls: Option<u64>,
-    /// Most tokens, prompts and completions together
-    #[arg(long, value_name = "N")]
-    pub max_tokens_total: Option<u64>,
-    /// Most dollars, where the LM has a price; never overspent
-    #[arg(long, value_name = "DOLLARS")]
-    pub max_cost: Option<f64>,
-    /// Most seconds
-    #[arg(long, value_name = "N")]
-    pub max_seconds: Option<u64>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// The study's name [default: made from what is compiled]
     #[arg(long, value_name = "NAME")]
     pub study: Option<String>,
@@ -233,6 +228,41 @@ pub(super) struct CompileArgs {
     /// Where to save the compiled program [default: in the study's folder]
     #[arg(short, long, value_name = "OUT.json")]
     pub output: Option<String>,
+}
+
+/// Limits of what the LM calls may use; none is ever exceeded.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct LimitArgs {
+    /// Most LM calls, of a whole study where there is one (answers from the cache are free)
+    #[arg(long, value_name = "N")]
+    pub max_calls: Option<u64>,
+    /// Most tokens, prompts and completions together; needs --max-tokens where the LM tells no limit
+    #[arg(long, value_name = "N")]
+    pub max_tokens_total: Option<u64>,
+    /// Most dollars; needs an LM whose price is known, and --max-tokens likewise
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub max_cost: Option<f64>,
+    /// Most seconds
+    #[arg(long, value_name = "N")]
+    pub max_seconds: Option<u64>,
+}
+
+impl LimitArgs {
+    /// As limits of a meter.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            calls: self.max_calls,
+            tokens: self.max_tokens_total,
+            cost: self.max_cost.map(Money::dollars),
+            time: self.max_seconds.map(Duration::from_secs),
+        }
+    }
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount: f64 =
+        text.trim_start_matches('$').parse().map_err(|_| "not an amount in dollars")?;
+    if amount.is_finite() && amount >= 0.0 { Ok(amount) } else { Err("must be 0 or more".into()) }
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,11 @@
 //! `teleprompt compile`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use teleprompt_core::names::suggestion;
-use teleprompt_core::{
-    Cancel, Error, Limits, MetricHandle, Module, Money, Program, Result, Signature,
-};
+use teleprompt_core::{Cancel, Error, Limits, MetricHandle, Module, Program, Result, Signature};
 
 use super::app::{App, Loaded};
 use super::args::CompileArgs;
@@ -70,12 +67,7 @@ fn job(app: &App, args: &CompileArgs) -> Result<Job> {
         test: args.test.as_ref().map(load).transpose()?,
         train,
         metric,
-        limits: Limits {
-            calls: args.max_calls,
-            tokens: args.max_tokens_total,
-            cost: args.max_cost.map(Money::dollars),
-            time: args.max_seconds.map(Duration::from_secs),
-        },
+        limits: args.limits.limits(),
         study: args.study.clone(),
         on_change: if args.fork { OnChange::Fork } else { OnChange::Refuse },
         teacher: args.teacher.as_ref().map(|t| app.program(t)).transpose()?,

@@ -1,7 +1,7 @@
 //! `teleprompt eval`.
 
 use serde_json::{Value, json};
-use teleprompt_core::{Error, Module, Result};
+use teleprompt_core::{Error, Meter, Module, Result};
 
 use super::app::{App, Loaded};
 use super::args::EvalArgs;
@@ -22,12 +22,14 @@ pub(super) async fn eval(app: &App, args: &EvalArgs) -> Result<()> {
     }
     let metric = metric_for(&args.metric, interface.as_ref(), &examples)?;
     let cancel = cancel_on_ctrl_c();
+    // One budget for both programs.
+    let meter = Meter::new(args.limits.limits());
     let run = async |loaded: &Loaded| {
         let (cx, lm) = app.context(loaded, cancel.clone()).await?;
         let evaluate = Evaluate::new(examples.clone(), metric.clone())
             .concurrency(app.concurrency(&lm))
             .progress(!app.common.quiet);
-        evaluate.run_partial(&cx, &loaded.program).await
+        evaluate.run_partial(&cx.with_meter(meter.clone()), &loaded.program).await
     };
     let evaluation = run(&loaded).await?;
     if let Some(path) = &args.out {

@@ -111,14 +111,15 @@ async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
     }
 }
 
-/// A cancellation that Ctrl-C sets; a second Ctrl-C ends the process at once.
+/// A cancellation that Ctrl-C sets: the calls in flight, which are paid for, go on to their end.
+/// A second Ctrl-C ends the process at once.
 fn cancel_on_ctrl_c() -> Cancel {
     let cancel = Cancel::default();
     let set = cancel.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             eprintln!("\nstopping after the calls in flight (again: at once)…");
-            set.cancel();
+            set.finish();
         }
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(130);

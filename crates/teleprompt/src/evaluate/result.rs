@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-use teleprompt_core::{Error, Prediction, Result, TraceStep, Usage};
+use teleprompt_core::{Error, Money, Prediction, Result, TraceStep, Usage};
 
 use super::stats::{self, Interval};
 use crate::data::Dataset;
@@ -85,8 +85,8 @@ impl Evaluation {
     }
 
     /// The key figures as one JSON object: `metric`, `score`, `ci` (two numbers), `n`, `failed`,
-    /// `calls`, `cache_hits`, `prompt_tokens`, `completion_tokens` (of the program),
-    /// `metric_calls`, `seconds`; `stopped` has the reason if it did not come to its end.
+    /// `calls`, `cache_hits`, `prompt_tokens`, `completion_tokens`, `cost` in dollars, null where it
+    /// is not known of all calls (of the program), `metric_calls`, `seconds`; `stopped` has the reason if it did not come to its end.
     pub fn summary(&self) -> Value {
         let ci = self.ci();
         let mut summary = json!({
@@ -99,6 +99,7 @@ impl Evaluation {
             "cache_hits": self.usage.cache_hits,
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
+            "cost": self.usage.total_cost(),
             "metric_calls": self.metric_usage.calls,
             "seconds": self.seconds,
         });
@@ -136,6 +137,10 @@ impl fmt::Display for Evaluation {
         )?;
         if self.failed > 0 {
             write!(f, ", {} failed", self.failed)?;
+        }
+        // What ran for nothing needs no price.
+        if self.usage.total_cost() != Some(Money::ZERO) {
+            write!(f, ", cost {}", self.usage.cost_text())?;
         }
         match &self.stopped {
             Some(why) => write!(f, " of {}; stopped: {why}", self.data.len()),

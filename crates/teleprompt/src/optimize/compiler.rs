@@ -365,7 +365,7 @@ impl<O: Optimizer> Session<'_, O> {
         let test = paired(&scores(plain), &scores(tuned));
         let seconds = started.elapsed().as_secs_f64();
         let split = if self.splits.held_back { "held-back" } else { "test" };
-        let mut report = Report {
+        let report = Report {
             optimizer: self.compiler.optimizer.name().into(),
             settings: self.compiler.optimizer.settings(),
             metric: self.compiler.metric.name(),
@@ -376,15 +376,11 @@ impl<O: Optimizer> Session<'_, O> {
             difference_ci: (test.ci.low, test.ci.high),
             p_value: test.p_value,
             test: test.test.name().into(),
-            calls: 0,
-            cache_hits: 0,
-            prompt_tokens: 0,
-            completion_tokens: 0,
+            usage: self.study.usage(),
             seconds: seconds + self.study.seconds(),
             study: self.study.name().into(),
             stopped,
         };
-        report.set_usage(self.study.usage());
         let value = serde_json::to_value(&report).map_err(|e| Error::Study(e.to_string()))?;
         self.study.record(Event::Finished { report: value, seconds })?;
         Ok(report)

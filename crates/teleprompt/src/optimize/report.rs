@@ -69,14 +69,9 @@ pub struct Report {
     pub p_value: f64,
     /// The test.
     pub test: String,
-    /// LM calls of the whole study, all sessions and both evaluations included.
-    pub calls: u64,
-    /// Those of them that a cache answered.
-    pub cache_hits: u64,
-    /// Tokens of their prompts.
-    pub prompt_tokens: u64,
-    /// Tokens of their completions.
-    pub completion_tokens: u64,
+    /// What the whole study used, all sessions and both evaluations included.
+    #[serde(flatten)]
+    pub usage: Usage,
     /// Time of all sessions together.
     pub seconds: f64,
     /// The study's name.
@@ -86,12 +81,11 @@ pub struct Report {
     pub stopped: Option<String>,
 }
 
-impl Report {
-    pub(super) fn set_usage(&mut self, usage: Usage) {
-        self.calls = usage.calls;
-        self.cache_hits = usage.cache_hits;
-        self.prompt_tokens = usage.prompt_tokens;
-        self.completion_tokens = usage.completion_tokens;
+/// The cost in words.
+fn price_text(usage: &Usage) -> String {
+    match usage.total_cost() {
+        None if usage.priced_calls == 0 => "price unknown".to_owned(),
+        _ => usage.cost_text(),
     }
 }
 
@@ -126,8 +120,13 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "cost         {} LM calls ({} from the cache), {} + {} tokens, {:.0} s",
-            self.calls, self.cache_hits, self.prompt_tokens, self.completion_tokens, self.seconds
+            "cost         {} LM calls ({} from the cache), {} + {} tokens, {}, {:.0} s",
+            self.usage.calls,
+            self.usage.cache_hits,
+            self.usage.prompt_tokens,
+            self.usage.completion_tokens,
+            price_text(&self.usage),
+            self.seconds
         )?;
         if let Some(why) = &self.stopped {
             write!(f, "\nthe search ended early: {why}")?;
