@@ -51,6 +51,7 @@ struct Inner {
     window: u32,
     max_tokens_default: u32,
     threads: u32,
+    weights: Arc<Weights>,
     prompter: Arc<Prompter>,
     jobs: Mutex<Option<Sender<Job>>>,
     thread: Option<JoinHandle<()>>,
@@ -74,7 +75,12 @@ impl LocalLm {
         let threads = config.thread_count();
         let max_tokens_default = config.max_tokens_default;
         let name: Arc<str> = name.into();
-        let parts = Parts { name: name.clone(), weights, prompter: prompter.clone(), config };
+        let parts = Parts {
+            name: name.clone(),
+            weights: weights.clone(),
+            prompter: prompter.clone(),
+            config,
+        };
         let (jobs, thread, window) = start(parts).map_err(fault)?;
         Ok(Self(Arc::new(Inner {
             name,
@@ -82,6 +88,7 @@ impl LocalLm {
             window: u32::try_from(window).unwrap_or(u32::MAX),
             max_tokens_default,
             threads,
+            weights,
             prompter,
             jobs: Mutex::new(Some(jobs)),
             thread: Some(thread),
@@ -164,6 +171,11 @@ impl Lm for LocalLm {
             .with_label_bias(true)
             .with_context_window(self.0.window)
             .with_max_output(self.0.max_tokens_default)
+    }
+
+    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
+        let vocab = self.0.weights.model().vocab();
+        Some(self.0.prompter.tokens(&vocab, &request.messages).len() as u64)
     }
 
     /// It runs on the user's own machine.
