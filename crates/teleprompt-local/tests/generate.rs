@@ -102,6 +102,27 @@ fn max_tokens_cuts_off() {
     assert_eq!(response.usage.completion_tokens, 7);
     assert_eq!(response.usage.calls, 1);
     assert!(response.usage.prompt_tokens > 10);
+    assert_eq!(lm.count_tokens(&request), Some(response.usage.prompt_tokens));
+    assert_eq!(response.usage.total_cost(), Some(teleprompt_core::Money::ZERO));
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    let Some(lm) = shared() else { return };
+    let photo = teleprompt_core::Media::data(vec![0_u8; 3], "image/png");
+    let media = with(ask("x"), |r| {
+        let parts = [
+            teleprompt_core::Part::text("What is this?"),
+            teleprompt_core::Part::Image(photo.clone()),
+        ];
+        r.messages = vec![Message::user(Vec::from(parts))];
+    });
+    let tool = teleprompt_core::Tool::new("add", "adds", serde_json::json!({"type": "object"}));
+    let tools = with(ask("x"), |r| r.tools = std::sync::Arc::from([tool.clone()]));
+    for request in [media, tools] {
+        let error = futures::executor::block_on(lm.generate(&request)).unwrap_err();
+        assert_eq!(error.kind, LmErrorKind::Unsupported);
+    }
 }
 
 #[test]
