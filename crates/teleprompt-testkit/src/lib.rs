@@ -6,4 +6,4 @@ pub mod scripted;
 pub mod server;
 
 pub use scripted::{Reply, ScriptedLm};
-pub use server::{FakeServer, Part, Request, Response};
+pub use server::{Answer, Expected, FakeServer, Fault, Part, Request, Response, Wire};

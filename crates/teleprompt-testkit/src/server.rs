@@ -1,18 +1,30 @@
 //! A small HTTP/1.1 server on a real socket, with faults on demand.
 //!
 //! The handler is any `Fn(&Request) -> Response`; [`Response`] has constructors for the replies of
-//! an OpenAI-compatible server and for files with byte ranges.
+//! an OpenAI-compatible server and for files with byte ranges, [`Wire`] those for the wire formats
+//! of four APIs, and [`Fault`] what can go wrong. The server keeps a ledger of what came and what
+//! went out whole.
 
+mod fault;
 mod http;
+mod ledger;
 mod openai;
 mod response;
+mod wire;
 
+pub use fault::{Expected, Fault};
+pub use ledger::Entry;
 pub use response::{Part, Response};
+pub use wire::{
+    Answer, Finish, ParsedMessage, ParsedRequest, TokenLogprob, Tokens, ToolCall, Wire,
+};
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Sent;
+use ledger::Ledger;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -45,8 +57,14 @@ type Handler = dyn Fn(&Request) -> Response + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
+    /// Drops the requests once they are answered.
+    lean: bool,
     requests: Mutex<Vec<Request>>,
+    hits: AtomicUsize,
     abandoned: AtomicU64,
+    ledger: Mutex<Ledger>,
+    open: AtomicUsize,
+    most_open: AtomicUsize,
 }
 
 /// A server that answers on `127.0.0.1` until it is dropped.
@@ -75,10 +93,28 @@ impl FakeServer {
     pub async fn start(
         handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on(0, Seen::default(), Arc::new(handler)).await
+    }
+
+    /// Like [`FakeServer::start`], but keeps no request ([`FakeServer::requests`] stays empty), for
+    /// loads of many thousand calls; the ledger keeps a tag and four numbers for each distinct
+    /// request. Port 0 is any free one.
+    ///
+    /// # Errors
+    /// The port could not be had.
+    pub async fn start_lean(
+        port: u16,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let seen = Seen { lean: true, ..Seen::default() };
+        Self::start_on(port, seen, Arc::new(handler)).await
+    }
+
+    async fn start_on(port: u16, seen: Seen, handler: Arc<Handler>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Seen::default());
-        let task = tokio::spawn(accept(listener, Arc::new(handler), seen.clone()));
+        let seen = Arc::new(seen);
+        let task = tokio::spawn(accept(listener, handler, seen.clone()));
         Ok(Self { address, seen, task })
     }
 
@@ -109,10 +145,30 @@ impl FakeServer {
 
     /// How many requests came in whole.
     pub fn hits(&self) -> usize {
-        lock(&self.seen.requests).len()
+        self.seen.hits.load(Ordering::Relaxed)
     }
 
-    /// The requests so far, in the order they came.
+    /// The story of each logical request, in the order of their first arrival.
+    ///
+    /// ```
+    /// use teleprompt_testkit::{FakeServer, Response};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let server = FakeServer::start(|_| Response::chat("Hello")).await.unwrap();
+    /// // …calls…
+    /// assert!(server.ledger().iter().all(|entry| entry.asked_again == 0));
+    /// # });
+    /// ```
+    pub fn ledger(&self) -> Vec<Entry> {
+        lock(&self.seen.ledger).entries()
+    }
+
+    /// The highest number of connections that were open at once.
+    pub fn most_connections(&self) -> usize {
+        self.seen.most_open.load(Ordering::Relaxed)
+    }
+
+    /// The requests so far, in the order they came; none of a lean server.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.seen.requests).clone()
     }
@@ -132,27 +188,51 @@ impl Drop for FakeServer {
 async fn accept(listener: TcpListener, handler: Arc<Handler>, seen: Arc<Seen>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, handler.clone(), seen.clone()));
+        connections.spawn(serve(stream, handler.clone(), Open::new(seen.clone())));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(mut stream: TcpStream, handler: Arc<Handler>, seen: Arc<Seen>) {
+/// Counts a connection as long as it lives.
+struct Open(Arc<Seen>);
+
+impl Open {
+    fn new(seen: Arc<Seen>) -> Self {
+        let open = seen.open.fetch_add(1, Ordering::Relaxed) + 1;
+        seen.most_open.fetch_max(open, Ordering::Relaxed);
+        Self(seen)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve(mut stream: TcpStream, handler: Arc<Handler>, open: Open) {
+    let seen = &open.0;
     // Small pieces have to reach the client as the script splits them.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let mut buffer = Vec::new();
     while let Some(request) = http::read_request(&mut stream, &mut buffer).await {
+        let place = lock(&seen.ledger).arrived(ledger::tag(&request));
         let response = handler(&request);
-        lock(&seen.requests).push(request);
-        match http::write_response(&mut stream, response).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(_) => {
-                seen.abandoned.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+        seen.hits.fetch_add(1, Ordering::Relaxed);
+        if !seen.lean {
+            lock(&seen.requests).push(request);
+        }
+        let (status, answers) = (response.status, response.answers);
+        let sent = http::write_response(&mut stream, response).await;
+        let whole = matches!(sent, Ok(Sent::Whole));
+        lock(&seen.ledger).replied(place, status, whole && answers);
+        if sent.is_err() {
+            seen.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+        if !whole {
+            return;
         }
     }
 }

@@ -48,9 +48,17 @@ fn parse_head(head: &str) -> Option<Request> {
     Some(Request { method, path, headers, body: Vec::new() })
 }
 
-/// Writes the response; `Ok(true)` if the connection can take another request. An error means that
-/// the client left before the end.
-pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -> io::Result<bool> {
+/// How a response went out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Whole; the connection can take another request.
+    Whole,
+    /// Cut short by its script; the connection is over.
+    Cut,
+}
+
+/// Writes the response. An error means that the client left before the end.
+pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -> io::Result<Sent> {
     let leading = response.parts.iter().take_while(|p| matches!(p, Part::Wait(_))).count();
     let (before, body) = response.parts.split_at(leading);
     for part in before {
@@ -61,27 +69,67 @@ pub(super) async fn write_response(stream: &mut TcpStream, response: Response) -
     let scripted = response.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length"));
     let length = if scripted { None } else { whole_length(body) };
     let chunked = !scripted && length.is_none();
+    // Head and first bytes go out together: one packet, as servers do.
+    let mut out = Vec::new();
     if body.first() != Some(&Part::Reset) {
-        stream.write_all(head(&response, length, chunked).as_bytes()).await?;
+        out.extend_from_slice(head(&response, length, chunked).as_bytes());
     }
     for part in body {
         match part {
-            Part::Bytes(bytes) if !chunked => stream.write_all(bytes).await?,
-            // An empty chunk would end the body.
-            Part::Bytes(bytes) if bytes.is_empty() => {}
-            Part::Bytes(bytes) => write_chunk(stream, bytes).await?,
-            Part::Wait(time) => wait(stream, *time).await?,
-            Part::Close => return Ok(false),
+            Part::Bytes(bytes) => add_bytes(&mut out, bytes, chunked),
+            Part::Wait(time) => {
+                flush(stream, &mut out).await?;
+                wait(stream, *time).await?;
+                continue;
+            }
+            Part::Close => {
+                flush(stream, &mut out).await?;
+                return Ok(Sent::Cut);
+            }
             Part::Reset => {
+                flush(stream, &mut out).await?;
                 stream.set_zero_linger()?;
-                return Ok(false);
+                return Ok(Sent::Cut);
             }
         }
+        flush(stream, &mut out).await?;
     }
     if chunked {
-        stream.write_all(b"0\r\n\r\n").await?;
+        out.extend_from_slice(b"0\r\n\r\n");
     }
-    Ok(true)
+    flush(stream, &mut out).await?;
+    Ok(if scripted_falsely(&response) { Sent::Cut } else { Sent::Whole })
+}
+
+/// Whether the script's `content-length` is not that of the body: the client waits for more, or
+/// takes the rest for the next response, so the connection has to end.
+fn scripted_falsely(response: &Response) -> bool {
+    let told = response.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-length"));
+    let sent: usize = response
+        .parts
+        .iter()
+        .map(|part| if let Part::Bytes(bytes) = part { bytes.len() } else { 0 })
+        .sum();
+    told.is_some_and(|(_, value)| *value != sent.to_string())
+}
+
+async fn flush(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
+    if !out.is_empty() {
+        stream.write_all(out).await?;
+        out.clear();
+    }
+    Ok(())
+}
+
+/// An empty chunk would end the body, so empty bytes are none.
+fn add_bytes(out: &mut Vec<u8>, bytes: &[u8], chunked: bool) {
+    if !chunked {
+        out.extend_from_slice(bytes);
+    } else if !bytes.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The length of a body that comes in one go; `None` asks for chunked encoding.
@@ -105,12 +153,6 @@ fn head(response: &Response, length: Option<usize>, chunked: bool) -> String {
     }
     head.push_str("\r\n");
     head
-}
-
-async fn write_chunk(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;
-    stream.write_all(bytes).await?;
-    stream.write_all(b"\r\n").await
 }
 
 /// Waits, but notices when the client closes the connection.

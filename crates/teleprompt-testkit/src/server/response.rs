@@ -27,12 +27,16 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub parts: Vec<Part>,
+    /// Whether a client can take it for the answer to its request; the ledger counts by this.
+    /// Default: the status is below 300.
+    pub answers: bool,
 }
 
 impl Response {
     /// A plain-text response.
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), parts: vec![Part::Bytes(body.into())] }
+        let parts = vec![Part::Bytes(body.into())];
+        Self { status, headers: Vec::new(), parts, answers: status < 300 }
     }
 
     /// A JSON response.
@@ -42,7 +46,8 @@ impl Response {
 
     /// A response of status 200 whose body is these parts.
     pub fn parts(parts: impl IntoIterator<Item = Part>) -> Self {
-        Self { status: 200, headers: Vec::new(), parts: parts.into_iter().collect() }
+        let parts = parts.into_iter().collect();
+        Self { status: 200, headers: Vec::new(), parts, answers: true }
     }
 
     /// A response whose head does not come before this time is over.
@@ -52,9 +57,26 @@ impl Response {
         self
     }
 
-    /// With one more header.
+    /// One that no client can take for an answer, whatever its status.
+    #[must_use]
+    pub fn no_answer(mut self) -> Self {
+        self.answers = false;
+        self
+    }
+
+    /// The bytes of the body as text, without what happens between them.
+    pub fn body(&self) -> String {
+        let bytes = self.parts.iter().filter_map(|part| match part {
+            Part::Bytes(bytes) => Some(bytes.as_slice()),
+            _ => None,
+        });
+        String::from_utf8_lossy(&bytes.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// With this header, in place of one of the same name.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
