@@ -11,16 +11,40 @@
 //! A layer is a type that wraps an [`Lm`](teleprompt_core::Lm) and is one; stack them as you like.
 //! The stack prints itself through [`Lm::describe`](teleprompt_core::Lm::describe).
 
+mod balance;
 pub mod cache;
+mod fallback;
+mod forward;
+mod from_fn;
+mod history;
 pub(crate) mod http;
+mod limit;
 #[cfg(feature = "local")]
 mod local;
+mod members;
+mod metered;
 pub mod openai;
+mod price;
 pub mod registry;
+mod replay;
 pub mod retry;
 mod sse;
+mod stack;
+mod timeout;
+mod traced;
 
+pub use balance::Balanced;
 pub use cache::{CacheConfig, CacheUse, Cached};
+pub use fallback::{Fallback, FallbackConfig};
+pub use from_fn::{FromFn, from_fn};
+pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
+pub use limit::{RateLimitConfig, RateLimited};
+pub use metered::Metered;
 pub use openai::{OpenAi, OpenAiConfig};
+pub use price::{LongPrice, PriceTable, Priced, Tariff};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
+pub use replay::{Recorder, Replay};
 pub use retry::{Retry, RetryConfig};
+pub use stack::{Stack, StackOptions};
+pub use timeout::{Timed, TimeoutConfig};
+pub use traced::Traced;

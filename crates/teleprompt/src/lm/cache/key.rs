@@ -8,18 +8,18 @@ use serde_json::Value;
 use teleprompt_core::{Constraint, LmRequest, LmSettings};
 
 /// Raised whenever the meaning of the hashed bytes changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// BLAKE3 of everything that changes an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key([u8; 32]);
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Key([u8; 32]);
 
 impl Key {
     /// The key of this request to the LM of this identity.
     ///
     /// The parts are gathered in one buffer that is kept for the next call: hashing a few long
     /// pieces is several times faster than hashing many short ones.
-    pub(super) fn of(identity: &str, request: &LmRequest) -> Self {
+    pub(crate) fn of(identity: &str, request: &LmRequest) -> Self {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -34,8 +34,13 @@ impl Key {
     }
 
     /// 64 hexadecimal digits.
-    pub(super) fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// The key of these digits.
+    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
+        blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
     /// A number below 2^16.
@@ -213,7 +218,9 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
-    use teleprompt_core::{Message, Role};
+    use teleprompt_core::{
+        Media, Message, Part, Reasoning, ReasoningEffort, Role, Tool, ToolCall, ToolChoice,
+    };
 
     use super::*;
 
@@ -223,6 +230,18 @@ mod tests {
 
     fn constrained(schema: Option<Value>, lark: Option<&str>) -> Option<Arc<Constraint>> {
         Some(Arc::new(Constraint::new(schema.map(Arc::new), lark.map(Arc::from))))
+    }
+
+    fn tool(name: &str) -> Tool {
+        Tool::new(name, "", json!({"type": "object"}))
+    }
+
+    fn image(media: Media) -> Message {
+        Message::user([Part::text("Hello"), Part::Image(media)])
+    }
+
+    fn extra(body: &Value) -> Option<Arc<serde_json::Map<String, Value>>> {
+        Some(Arc::new(body.as_object().unwrap().clone()))
     }
 
     #[test]
@@ -257,6 +276,49 @@ mod tests {
             }),
             ("null schema", |r| r.constraint = constrained(Some(Value::Null), None)),
             ("grammar", |r| r.constraint = constrained(None, Some("start: \"a\""))),
+            ("tool", |r| r.tools = [tool("add")].into()),
+            ("another tool", |r| r.tools = [tool("sub")].into()),
+            ("two tools", |r| r.tools = [tool("add"), tool("sub")].into()),
+            ("a tool that must be used", |r| {
+                r.tools = [tool("add")].into();
+                r.tool_choice = Some(ToolChoice::Required);
+            }),
+            ("this tool must be used", |r| {
+                r.tools = [tool("add")].into();
+                r.tool_choice = Some(ToolChoice::Named("add".into()));
+            }),
+            ("image", |r| r.messages[1] = image(Media::data(*b"a", "image/png"))),
+            ("another image", |r| r.messages[1] = image(Media::data(*b"b", "image/png"))),
+            ("image of another kind", |r| r.messages[1] = image(Media::data(*b"a", "image/jpeg"))),
+            ("image elsewhere", |r| r.messages[1] = image(Media::url("a", "image/png"))),
+            ("image kept there", |r| r.messages[1] = image(Media::id("a", "image/png"))),
+            ("sound", |r| {
+                let sound = Part::Audio(Media::data(*b"a", "image/png"));
+                r.messages[1] = Message::user([Part::text("Hello"), sound]);
+            }),
+            ("parts in another order", |r| {
+                let image = Part::Image(Media::data(*b"a", "image/png"));
+                r.messages[1] = Message::user([image, Part::text("Hello")]);
+            }),
+            ("the JSON of parts as text", |r| {
+                let image = Part::Image(Media::data(*b"a", "image/png"));
+                let json = serde_json::to_string(&[Part::text("Hello"), image]).unwrap();
+                r.messages[1] = Message::user(json);
+            }),
+            ("tool call", |r| {
+                r.messages[1] = Message::assistant([Part::ToolCall(ToolCall::new("1", "add", ""))]);
+            }),
+            ("seal of a thought", |r| {
+                let signature = Some("seal".to_owned());
+                let thought = Part::Reasoning(Reasoning { text: String::new(), signature });
+                r.messages[1] = Message::assistant([thought]);
+            }),
+            ("little thought", |r| r.settings.reasoning = Some(ReasoningEffort::Low)),
+            ("much thought", |r| r.settings.reasoning = Some(ReasoningEffort::High)),
+            ("measured thought", |r| r.settings.reasoning = Some(ReasoningEffort::Tokens(1))),
+            ("extra body", |r| r.settings.extra_body = extra(&json!({"a": 1}))),
+            ("another extra body", |r| r.settings.extra_body = extra(&json!({"a": 2}))),
+            ("empty extra body", |r| r.settings.extra_body = extra(&json!({}))),
         ];
         let mut seen = HashMap::new();
         for (what, change) in changes {
@@ -267,6 +329,20 @@ mod tests {
             }
         }
         assert!(!seen.contains_key(&Key::of("other lm", &base()).hex()), "identity");
+    }
+
+    #[test]
+    fn what_changes_no_answer_changes_no_key() {
+        let mut hinted = base();
+        hinted.shared_prefix = 1;
+        assert_eq!(Key::of("lm", &hinted), Key::of("lm", &base()));
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        let key = Key::of("lm", &base());
+        assert_eq!(Key::from_hex(&key.hex()), Some(key));
+        assert_eq!(Key::from_hex("12"), None);
     }
 
     #[test]

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream, Price};
+use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 
 use disk::{Disk, Stripe};
 use flight::{Flights, Joined, Leader};
-use key::Key;
+pub(crate) use key::Key;
 use memory::Memory;
+
+use super::forward::{begin_later, forward, pieces};
 
 /// How much a [`Cached`] keeps, and where.
 #[derive(Clone)]
@@ -224,34 +226,19 @@ impl<L: Lm> Lm for Cached<L> {
 
     /// A kept answer comes in one piece.
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
-        let entered = async move {
-            match self.enter(request).await {
+        begin_later(async move {
+            Ok(match self.enter(request).await {
                 Entry::Answer(answer) => stream::iter(pieces(answer)).boxed(),
                 Entry::Duty(duty) => self.watched(duty, request),
-            }
-        };
-        stream::once(entered).flatten().boxed()
-    }
-
-    fn name(&self) -> &str {
-        self.inner.name()
+            })
+        })
     }
 
     fn identity(&self) -> String {
         self.identity.to_string()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
-        self.inner.count_tokens(request)
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.inner.price()
-    }
+    forward!(inner: name, capabilities, count_tokens, price);
 
     fn describe(&self) -> String {
         format!("cache({}) → {}", self.kinds(), self.inner.describe())
@@ -276,13 +263,6 @@ impl<L: Lm> Cached<L> {
             Some((chunk, (chunks, duty)))
         })
         .boxed()
-    }
-}
-
-fn pieces(answer: Result<LmResponse, LmError>) -> Vec<Result<LmChunk, LmError>> {
-    match answer {
-        Ok(response) => response.into_chunks().into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
     }
 }
 
