@@ -4,8 +4,10 @@ mod disk;
 mod flight;
 mod key;
 mod memory;
+mod prune;
 
 pub use disk::{CacheUse, WarningSink, clear, stats};
+pub use prune::{disk_bytes_from_env, parse_bytes, prune};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,12 +17,11 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 
+use super::forward::{begin_later, forward, pieces};
 use disk::{Disk, Stripe};
 use flight::{Flights, Joined, Leader};
 pub(crate) use key::Key;
 use memory::Memory;
-
-use super::forward::{begin_later, forward, pieces};
 
 /// How much a [`Cached`] keeps, and where.
 #[derive(Clone)]
@@ -31,6 +32,10 @@ pub struct CacheConfig {
     pub memory_entries: usize,
     /// Most bytes in memory, roughly. Default: 256 MiB.
     pub memory_bytes: usize,
+    /// Most bytes on disk. Entries that were not used for the longest time are removed, by a thread of
+    /// its own, when the cache is opened and from time to time; until then each process may write a
+    /// thirty-second part more. Default: 10 GiB.
+    pub disk_bytes: u64,
     /// How long to wait for another process that asks the same before asking too. Default: 10 min.
     pub longest_wait: Duration,
     /// Gets the warning that the folder cannot be written. Default: a line on standard error.
@@ -43,6 +48,7 @@ impl Default for CacheConfig {
             dir: None,
             memory_entries: 100_000,
             memory_bytes: 256 << 20,
+            disk_bytes: prune::DEFAULT_BYTES,
             longest_wait: Duration::from_secs(600),
             warn: Arc::new(|warning| eprintln!("warning: {warning}")),
         }
@@ -62,6 +68,7 @@ impl fmt::Debug for CacheConfig {
             .field("dir", &self.dir)
             .field("memory_entries", &self.memory_entries)
             .field("memory_bytes", &self.memory_bytes)
+            .field("disk_bytes", &self.disk_bytes)
             .field("longest_wait", &self.longest_wait)
             .finish_non_exhaustive()
     }
@@ -75,8 +82,9 @@ pub fn default_dir() -> PathBuf {
 /// Answers equal requests once: the LM gets the first, all others get its answer.
 ///
 /// - Equal means: the same [`Lm::identity`] and the same request in every part, settings,
-///   constraint and [`rollout`](LmRequest::rollout) included. That holds at any temperature: who
-///   wants another sample asks with another rollout.
+///   constraint and [`rollout`](LmRequest::rollout) included. That holds at any temperature: above 0
+///   the first sample is kept and given again, so that a run can be repeated; who wants another
+///   sample asks with another rollout.
 /// - Equal requests at the same time make one call, among the tasks of this cache and, with a folder
 ///   on disk, among processes. If it fails, all who wait for it get the error; errors are not kept.
 /// - An answer from the cache has `usage.cache_hits` 1 and the tokens of the call that made it.
@@ -109,7 +117,8 @@ pub struct Cached<L> {
 impl<L: Lm> Cached<L> {
     /// Wraps an LM, whose identity must not change afterwards.
     pub fn new(inner: L, config: CacheConfig) -> Self {
-        let disk = |dir| Arc::new(Disk::new(dir, config.warn, config.longest_wait));
+        let disk =
+            |dir| Arc::new(Disk::new(dir, config.warn, config.longest_wait, config.disk_bytes));
         Self {
             identity: inner.identity().into(),
             inner,
