@@ -140,7 +140,6 @@ mod tests {
     use std::cell::RefCell;
     use std::sync::Mutex;
 
-    use futures::executor::block_on;
     use teleprompt_core::{Lm, LmErrorKind, LmRequest};
     use teleprompt_testkit::{Reply, ScriptedLm};
 
@@ -154,30 +153,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_end_is_told_once() {
+    #[tokio::test]
+    async fn each_end_is_told_once() {
         let lm = ScriptedLm::replies([Reply::from("a"), Reply::error(LmErrorKind::Server)]);
         let request = LmRequest::new(Vec::new());
         let told = RefCell::new(Vec::new());
         let tell = |end: End<'_>| told.borrow_mut().push(word(end));
-        block_on(watch_call(lm.generate(&request), tell)).unwrap();
-        block_on(watch_call(lm.generate(&request), tell)).unwrap_err();
+        watch_call(lm.generate(&request), tell).await.unwrap();
+        watch_call(lm.generate(&request), tell).await.unwrap_err();
         drop(watch_call(lm.generate(&request), tell));
         assert_eq!(*told.borrow(), ["done", "failed"], "a call that was never begun has no end");
         drop(futures::FutureExt::now_or_never(watch_call(std::future::pending(), tell)));
         assert_eq!(told.borrow().last(), Some(&"dropped"));
     }
 
-    #[test]
-    fn so_is_each_end_of_a_stream() {
+    #[tokio::test]
+    async fn so_is_each_end_of_a_stream() {
         let lm = ScriptedLm::new(|_| "a");
         let request = LmRequest::new(Vec::new());
         let told = Mutex::new(Vec::new());
         let tell = |end: End<'_>| told.lock().unwrap().push(word(end));
-        let chunks: Vec<_> = block_on(watch_stream(lm.stream(&request), tell).collect());
+        let chunks: Vec<_> = watch_stream(lm.stream(&request), tell).collect().await;
         assert_eq!((chunks.len(), &**told.lock().unwrap()), (2, &["done"][..]));
         let mut left = watch_stream(lm.stream(&request), tell);
-        block_on(left.next()).unwrap().unwrap();
+        left.next().await.unwrap().unwrap();
         drop(left);
         drop(watch_stream(stream::empty().boxed(), tell));
         assert_eq!(*told.lock().unwrap(), ["done", "dropped", "dropped"]);

@@ -1,14 +1,24 @@
 //! Language models: providers, the layers around them, and the names they go by.
 //!
-//! [`connect`] turns a name such as `openai:gpt-5-mini` into an LM with the usual layers around it:
+//! [`connect`] turns a name such as `openai:gpt-5-mini` into an LM with layers around it.
 //!
-//! ```text
-//! Cached      answers what was asked before, from memory or disk
-//!   Retry     repeats what failed in passing
-//!     OpenAi  speaks to the server
-//! ```
+//! A layer is a type that wraps an [`Lm`](teleprompt_core::Lm) and is one; stack them as you like, or
+//! let [`Stack`] put them in the usual order:
 //!
-//! A layer is a type that wraps an [`Lm`](teleprompt_core::Lm) and is one; stack them as you like.
+//! | layer | what it does |
+//! |---|---|
+//! | [`Traced`] | a span for each call, and the last calls to look at ([`History`]) |
+//! | [`Cached`] | answers what was asked before, from memory or disk |
+//! | [`Fallback`] | asks the next LM where one fails |
+//! | [`Balanced`] | spreads calls over servers of one model |
+//! | [`Retry`] | repeats what failed in passing |
+//! | [`RateLimited`] | keeps to the provider's rate limits |
+//! | [`Timed`] | ends what takes too long |
+//! | [`Priced`] | tells what a call cost |
+//! | [`Metered`] | a budget of its own, for code that calls an LM directly |
+//! | [`Recorder`], [`Replay`] | to a file and from it, for tests and demos without a model |
+//! | [`from_fn`] | a layer of one's own |
+//!
 //! The stack prints itself through [`Lm::describe`](teleprompt_core::Lm::describe).
 
 mod balance;

@@ -30,7 +30,7 @@ async fn the_least_busy_server_gets_the_call() {
     };
     join_all((0..4).map(|_| client())).await;
     let calls = calls(&all);
-    assert!(calls[1] > 4 * calls[0] && calls[0] + calls[1] == 40, "{calls:?}");
+    assert!(calls[1] > 3 * calls[0] && calls[0] + calls[1] == 40, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,12 +41,12 @@ async fn a_server_that_fails_is_left_alone_and_tried_again_later() {
         assert_eq!(text(&lm.generate(&request("x")).await.unwrap()), "from m");
     }
     assert_eq!(calls(&all), [1, 50, 50]);
-    // 1 + 2 + 4 + … + 32 + 60 + 60 s
+    // It is tried again after 1, 3, 7, 15, 31, 63 and 123 s.
     for _ in 0..180 {
         sleep(Duration::from_secs(1)).await;
         lm.generate(&request("x")).await.unwrap();
     }
-    assert_eq!(calls(&all)[0], 9);
+    assert_eq!(calls(&all)[0], 8);
 }
 
 #[tokio::test(start_paused = true)]

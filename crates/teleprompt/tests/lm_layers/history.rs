@@ -21,7 +21,8 @@ async fn the_last_calls_are_there_hits_failures_and_dropped_ones_too() {
     bad.generate(&request("second")).await.unwrap_err();
     let slow = answering("slow").with_delay(Duration::from_secs(9));
     let slow = Traced::new(slow).with_history(history.clone());
-    let cut = tokio::time::timeout(Duration::from_millis(5), slow.generate(&request("third")));
+    let third = request("third");
+    let cut = tokio::time::timeout(Duration::from_millis(5), slow.generate(&third));
     cut.await.unwrap_err();
     let calls = history.last(9);
     let lms: Vec<&str> = calls.iter().map(|c| c.lm.as_str()).collect();

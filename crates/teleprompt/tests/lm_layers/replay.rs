@@ -96,7 +96,7 @@ async fn what_was_not_recorded_is_an_error_that_names_the_difference() {
         (longer, "message 2: nothing was recorded, `Paris` is asked"),
         (tooled, "tools: nothing was recorded, `[{\"name\":\"add\""),
         (constrained, "lark: nothing was recorded, `\"start: x\"` is asked"),
-        (other, "capital of France?` was recorded, `…he capital of Spain?` is asked"),
+        (other, "capital of France?` was recorded, `…t is the capital of Spain?` is asked"),
         (role, "message 1: `{\"role\":\"user\""),
     ];
     for (asked, difference) in cases {

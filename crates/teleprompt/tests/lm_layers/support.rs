@@ -88,6 +88,9 @@ impl Lm for Drip {
                 Ok(LmChunk::Text { index: 0, text })
             }
         });
-        pieces.chain(stream::iter([Ok(LmChunk::Done(LmResponse::text(whole)))])).boxed()
+        // A piece that fails is the last one.
+        let well = self.pieces.iter().all(|(_, piece)| piece.is_ok());
+        let end = well.then(|| Ok(LmChunk::Done(LmResponse::text(whole))));
+        pieces.chain(stream::iter(end)).boxed()
     }
 }

@@ -32,9 +32,9 @@ pub struct CacheConfig {
     pub memory_entries: usize,
     /// Most bytes in memory, roughly. Default: 256 MiB.
     pub memory_bytes: usize,
-    /// Most bytes on disk. Entries that were not used for the longest time are removed, by a thread of
-    /// its own, when the cache is opened and from time to time; until then each process may write a
-    /// thirty-second part more. Default: 10 GiB.
+    /// Most bytes on disk. Entries that were not used for the longest time (to within a day) are
+    /// removed by a thread of its own: when a cache is opened, at most once an hour, and whenever a
+    /// process has written a thirty-second part of this. Default: 10 GiB.
     pub disk_bytes: u64,
     /// How long to wait for another process that asks the same before asking too. Default: 10 min.
     pub longest_wait: Duration,

@@ -1,7 +1,7 @@
 //! Keeping the folder below its bound.
 //!
 //! Nothing looks at the whole folder while a call waits: it is gone through by a thread of its own,
-//! when a cache is opened and then whenever this process has written some part of the bound. Of
+//! when a cache is opened, at most once an hour, and then whenever this process has written some part of the bound. Of
 //! several processes only one does it at a time. A stamp tells the others when it was done last.
 
 use std::fs::{self, File};
@@ -80,12 +80,15 @@ pub(super) fn touch(file: &File) {
 
 /// Removes the entries that were not used for the longest time from a cache folder, until the rest
 /// has at most this many bytes, and tells what was removed. Processes that use the cache meanwhile
-/// are not disturbed; if one of them is doing the same, this does nothing.
+/// are not disturbed; if one of them is doing the same, this waits for it.
 ///
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn prune(dir: &Path, to_bytes: u64) -> io::Result<CacheUse> {
-    let Some(stamp) = Stamp::take(dir)? else { return Ok(CacheUse::default()) };
+    if !dir.is_dir() {
+        return Ok(CacheUse::default());
+    }
+    let stamp = Stamp::wait_for(dir)?;
     let (removed, left) = remove_oldest(dir, to_bytes, to_bytes)?;
     stamp.write(left)?;
     Ok(removed)
@@ -153,11 +156,21 @@ impl Stamp {
         dir.join("locks").join("prune.lock")
     }
 
-    /// `None` if another one has it.
-    fn take(dir: &Path) -> io::Result<Option<Self>> {
+    fn open(dir: &Path) -> io::Result<File> {
         let path = Self::path(dir);
         fs::create_dir_all(path.parent().unwrap_or(dir))?;
-        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        File::options().create(true).truncate(false).write(true).open(&path)
+    }
+
+    fn wait_for(dir: &Path) -> io::Result<Self> {
+        let file = Self::open(dir)?;
+        file.lock()?;
+        Ok(Self(file))
+    }
+
+    /// `None` if another one has it.
+    fn take(dir: &Path) -> io::Result<Option<Self>> {
+        let file = Self::open(dir)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
