@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{SIGNATURE, World};
+use common::{Done, SIGNATURE, World};
 use serde_json::{Value, json};
 use teleprompt_testkit::Response;
 
@@ -253,6 +253,56 @@ fn cache_stats_and_clear() {
     assert_eq!(world.run(&["cache", "stats", "--json"]).json()["entries"], 1);
     world.run(&["cache", "clear"]).ok();
     assert_eq!(world.run(&["cache", "stats", "--json"]).json()["entries"], 0);
+}
+
+#[test]
+fn the_cache_can_be_pruned_and_tells_its_bound() {
+    let world = answering("[[ ## answer ## ]]\n1");
+    for question in ["question=a", "question=b"] {
+        world.run(&["run", "question -> answer", question]).ok();
+    }
+    let mut stats = world.command(&["cache", "stats"]);
+    let stats = Done::from(stats.env("TELEPROMPT_CACHE_BYTES", "500MB").output().unwrap()).ok();
+    assert!(stats.stdout.contains("2 replies") && stats.stdout.contains("of at most 500.0 MB"));
+    assert_eq!(world.run(&["cache", "prune", "--to", "1GiB", "--json"]).json()["entries"], 0);
+    assert_eq!(world.run(&["cache", "prune", "--to", "0", "--json"]).json()["entries"], 2);
+    assert_eq!(world.run(&["cache", "stats", "--json"]).json()["entries"], 0);
+    world.run(&["cache", "prune", "--to", "much"]).fails(2, &["`much` is no size"]);
+}
+
+#[test]
+fn history_shows_the_last_calls_until_they_are_forgotten() {
+    let world = answering("[[ ## answer ## ]]\nforty-two");
+    let none = world.run(&["history"]).ok();
+    assert!(none.stdout.contains("no calls yet"), "{none:?}");
+    for question in ["question=first", "question=second", "question=second"] {
+        world.run(&["run", "question -> answer", question]).ok();
+    }
+    let last = world.run(&["history"]).ok().stdout;
+    for part in ["# 20", "## system\n", "## user\n", "second", "## assistant\n", "forty-two"] {
+        assert!(last.contains(part), "`{part}` is missing in {last}");
+    }
+    assert!(last.contains("from the cache") && !last.contains("first"), "{last}");
+    let json = world.run(&["history", "-n", "9", "--json"]).json();
+    let hits: Vec<_> =
+        json["calls"].as_array().unwrap().iter().map(|c| &c["usage"]["cache_hits"]).collect();
+    assert_eq!(hits, [0, 0, 1]);
+    world.run(&["history", "--clear"]).ok();
+    let mut quiet = world.command(&["run", "question -> answer", "question=third"]);
+    Done::from(quiet.env("TELEPROMPT_NO_HISTORY", "1").output().unwrap()).ok();
+    assert!(world.run(&["history"]).ok().stdout.contains("no calls yet"));
+}
+
+#[test]
+fn the_log_shows_spans_and_no_prompts() {
+    let world = answering("[[ ## answer ## ]]\n1");
+    let mut command = world.command(&["run", "question -> answer", "question=confidential"]);
+    let told = Done::from(command.env("TELEPROMPT_LOG", "info").output().unwrap()).ok();
+    assert!(told.stderr.contains("gen_ai.request.model"), "{told:?}");
+    assert!(!told.stderr.contains("confidential"), "{told:?}");
+    let mut command = world.command(&["run", "question -> answer", "question=x"]);
+    let wrong = Done::from(command.env("TELEPROMPT_LOG", "=,=").output().unwrap());
+    wrong.fails(2, &["TELEPROMPT_LOG"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
-use teleprompt::lm::cache::{clear, stats};
+use teleprompt::lm::cache::{clear, prune, stats};
 use teleprompt::lm::{CacheConfig, CacheUse, Cached, OpenAi, OpenAiConfig};
 use teleprompt::{Lm, LmErrorKind, LmRequest, LmResponse, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
@@ -212,6 +212,122 @@ async fn a_cache_inside_a_cache_of_the_same_folder_does_not_wait_for_it() {
     let request = request("x");
     let call = tokio::time::timeout(Duration::from_secs(5), nested.generate(&request));
     assert_eq!(text(&call.await.unwrap().unwrap()), "call 0");
+}
+
+/// Sets the time at which a file was used last.
+fn age(file: &Path, hours: u64) {
+    let then = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+    fs::File::options().write(true).open(file).unwrap().set_modified(then).unwrap();
+}
+
+fn used(file: &Path) -> std::time::SystemTime {
+    fs::metadata(file).unwrap().modified().unwrap()
+}
+
+/// Fills a folder with entries of one size and gives their files; the first was not used for the
+/// longest time.
+async fn filled(dir: &Path, entries: u64) -> (Vec<PathBuf>, u64) {
+    let cached = on_disk(&ScriptedLm::new(|_| "ok"), dir);
+    let mut files: Vec<PathBuf> = Vec::new();
+    for i in 0..entries {
+        cached.generate(&request(&format!("{i:04}"))).await.unwrap();
+        let new = entry_files(dir).into_iter().find(|f| !files.contains(f)).unwrap();
+        age(&new, 1000 - i);
+        files.push(new);
+    }
+    let size = fs::metadata(&files[0]).unwrap().len();
+    (files, size)
+}
+
+#[tokio::test]
+async fn what_was_not_used_for_the_longest_time_is_pruned_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, size) = filled(dir.path(), 10).await;
+    let foreign = dir.path().join("notes.txt");
+    fs::write(&foreign, "x".repeat(100_000)).unwrap();
+    let half_written = files[0].with_extension("1-1.tmp");
+    fs::write(&half_written, "half").unwrap();
+    assert_eq!(prune(dir.path(), 10 * size).unwrap(), CacheUse::default());
+    assert!(half_written.exists(), "it may be in the making");
+    age(&half_written, 2);
+    // A hit makes the oldest the youngest.
+    on_disk(&counting(), dir.path()).generate(&request("0000")).await.unwrap();
+    let removed = prune(dir.path(), 4 * size + size / 2).unwrap();
+    assert_eq!(removed, CacheUse { entries: 6, bytes: 6 * size });
+    let left: Vec<usize> = (0..10).filter(|i| files[*i].exists()).collect();
+    assert_eq!(left, [0, 7, 8, 9]);
+    assert!(foreign.exists() && !half_written.exists());
+    assert_eq!(prune(dir.path(), 0).unwrap().entries, 4);
+    assert_eq!(prune(&dir.path().join("none"), 0).unwrap(), CacheUse::default());
+}
+
+#[tokio::test]
+async fn a_hit_touches_its_file_at_most_once_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, _) = filled(dir.path(), 1).await;
+    for (hours, touched) in [(23, false), (25, true)] {
+        age(&files[0], hours);
+        let before = used(&files[0]);
+        let hit = on_disk(&counting(), dir.path()).generate(&request("0000")).await.unwrap();
+        assert_eq!((hit.usage.cache_hits, used(&files[0]) > before), (1, touched), "{hours} h");
+    }
+}
+
+/// Waits until the thread of the cache has done its work.
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn the_folder_is_kept_below_its_bound_when_opened_and_while_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, size) = filled(dir.path(), 40).await;
+    let config = CacheConfig { disk_bytes: 20 * size, ..CacheConfig::on_disk(dir.path()) };
+    let bytes = || stats(dir.path()).unwrap().bytes;
+    // The folder was looked at when it was opened first: that holds for an hour.
+    let stamp = dir.path().join("locks").join("prune.lock");
+    eventually("looked at", || fs::read_to_string(&stamp).is_ok_and(|s| !s.is_empty())).await;
+    drop(Cached::new(counting(), config.clone()));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bytes(), 40 * size);
+    age(&stamp, 2);
+    let cached = Cached::new(counting(), config);
+    eventually("pruned when opened", || bytes() <= 20 * size).await;
+    // Bytes of a thirty-second part of the bound are less than one entry here.
+    for i in 0..100 {
+        cached.generate(&request(&format!("more {i}"))).await.unwrap();
+    }
+    eventually("pruned while written", || bytes() <= 20 * size).await;
+    assert!(bytes() > 5 * size, "and not emptied");
+    // What this process asked last is still known, from memory at least.
+    assert_eq!(cached.generate(&request("more 99")).await.unwrap().usage.cache_hits, 1);
+}
+
+#[tokio::test]
+async fn pruning_while_others_read_and_write_disturbs_no_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = CacheConfig {
+        disk_bytes: 4096,
+        memory_entries: 0,
+        warn: Arc::new(|w: &str| panic!("{w}")),
+        ..CacheConfig::on_disk(dir.path())
+    };
+    let all: Vec<_> =
+        (0..3).map(|_| Cached::new(ScriptedLm::new(|_| "ok"), config.clone())).collect();
+    let requests: Vec<LmRequest> = (0..50).map(|i| request(&format!("{i}"))).collect();
+    for _ in 0..4 {
+        let calls = all.iter().flat_map(|lm| requests.iter().map(|r| lm.generate(r)));
+        for reply in join_all(calls).await {
+            assert_eq!(text(&reply.unwrap()), "ok");
+        }
+        prune(dir.path(), 1000).unwrap();
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ async fn only_what_can_pass_is_repeated() {
         (K::Timeout, 4),
         (K::RateLimit, 4),
         (K::Server, 4),
+        (K::Overloaded, 4),
         (K::Auth, 1),
         (K::Billing, 1),
         (K::InvalidRequest, 1),
@@ -35,6 +36,10 @@ async fn only_what_can_pass_is_repeated() {
         (K::Protocol, 1),
         (K::Unsupported, 1),
         (K::Model, 1),
+        (K::ContentFilter, 1),
+        (K::Budget, 1),
+        (K::Cancelled, 1),
+        (K::NotRecorded, 1),
     ];
     for (kind, calls) in cases {
         let lm = ScriptedLm::new(move |_| error(kind));
@@ -102,11 +107,35 @@ async fn a_server_that_recovers_is_asked_again_and_a_refused_key_is_not() {
     let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
     assert_eq!(lm.generate(&request()).await.unwrap().completions[0].text, "ok");
     assert_eq!(server.hits(), 2);
-    for status in [400, 401, 403] {
+    for status in [408, 500, 502, 503, 529] {
+        let failing = Response::api_error(status, "", "later").with_header("retry-after", "0");
+        let server = FakeServer::script([failing, Response::chat("ok")]).await.unwrap();
+        let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
+        assert_eq!(lm.generate(&request()).await.unwrap().completions[0].text, "ok");
+        assert_eq!(server.hits(), 2, "HTTP {status}");
+    }
+    for status in [400, 401, 403, 404] {
         let server = FakeServer::script([Response::api_error(status, "", "no")]).await.unwrap();
         let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
         lm.generate(&request()).await.unwrap_err();
         assert_eq!(server.hits(), 1, "HTTP {status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_reply_is_never_asked_for_again_whatever_is_in_it() {
+    use teleprompt::{Completion, FinishReason};
+    let odd = [
+        Completion::default(),
+        Completion { finish: FinishReason::Length, ..Completion::text("cut o") },
+        Completion { finish: FinishReason::ContentFilter, ..Completion::default() },
+    ];
+    for completion in odd {
+        let lm = ScriptedLm::new(move |_| completion.clone());
+        let retry = Retry::new(lm.clone());
+        retry.generate(&request()).await.unwrap();
+        assert!(retry.stream(&request()).all(|c| async move { c.is_ok() }).await);
+        assert_eq!(lm.calls(), 2);
     }
 }
 

@@ -10,9 +10,9 @@ use teleprompt_core::{
 
 use super::args::{Common, ModuleKind};
 use super::offline::Offline;
-use super::{OWN, config, usage};
+use super::{OWN, config, history, usage};
 use crate::adapter;
-use crate::lm::{ConnectOptions, DEFAULT_LM, Registry};
+use crate::lm::{ConnectOptions, DEFAULT_LM, Registry, Traced};
 use crate::module::{ChainOfThought, Predict, Tuned};
 use crate::pipeline::Pipeline;
 use crate::saved::{SavedProgram, Source};
@@ -146,7 +146,12 @@ impl App {
 
     pub async fn connect(&self, name: &str) -> Result<LmHandle> {
         let options = ConnectOptions { quiet: self.common.quiet, ..ConnectOptions::default() };
-        Registry::default().connect_with(name, options).await
+        let lm = Registry::default().connect_with(name, options).await?;
+        let traced = Traced::new(lm);
+        Ok(LmHandle::new(match history::kept() {
+            Some(history) => traced.with_history(history),
+            None => traced,
+        }))
     }
 
     /// The context without an LM, for commands that call none.

@@ -102,6 +102,8 @@ pub(super) enum Command {
     Models(ModelsArgs),
     /// The cache of replies
     Cache(CacheArgs),
+    /// The last LM calls of this command: prompts and replies as they were
+    History(HistoryArgs),
     /// Watch a program get better on the LM inside this binary
     Quickstart(QuickstartArgs),
 }
@@ -307,12 +309,30 @@ pub(super) struct CacheArgs {
     pub action: CacheAction,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(super) enum CacheAction {
-    /// Entries and bytes
+    /// Entries, bytes, and the most bytes that are kept ($TELEPROMPT_CACHE_BYTES)
     Stats,
     /// Delete all entries
     Clear,
+    /// Delete the entries that were not used for the longest time
+    Prune {
+        /// Keep at most this much, such as 500MB or 1GiB
+        #[arg(long, value_name = "BYTES")]
+        to: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "The calls are kept in history.jsonl in the cache folder, at most 8 MiB.
+TELEPROMPT_NO_HISTORY=1 keeps none.")]
+pub(super) struct HistoryArgs {
+    /// How many calls
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    pub n: usize,
+    /// Forget all calls
+    #[arg(long)]
+    pub clear: bool,
 }
 
 #[derive(Debug, Args)]

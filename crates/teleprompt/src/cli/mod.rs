@@ -15,7 +15,9 @@ mod compile;
 mod config;
 mod diff;
 mod eval;
+mod history;
 mod inputs;
+mod log;
 mod models;
 mod offline;
 mod output;
@@ -94,6 +96,7 @@ fn code(error: &Error) -> u8 {
 }
 
 async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
+    log::install()?;
     let app = App::new(cli.common, own)?;
     match cli.command {
         Some(Command::Signature(args)) => signature::signature(&app, &args),
@@ -106,6 +109,7 @@ async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
         Some(Command::Diff(args)) => diff::diff(&app, &args),
         Some(Command::Models(args)) => models::models(&app, &args).await,
         Some(Command::Cache(args)) => models::cache(&app, &args),
+        Some(Command::History(args)) => history::history(&app, &args),
         Some(Command::Quickstart(args)) => quickstart::quickstart(&app, &args).await,
         None => quickstart::quickstart(&app, &args::QuickstartArgs::default()).await,
     }

@@ -46,29 +46,33 @@ fn list(app: &App, models: &[ModelInfo]) -> Result<()> {
 
 pub(super) fn cache(app: &App, args: &CacheArgs) -> Result<()> {
     let dir = cache::default_dir();
-    match args.action {
+    let failed = |e: std::io::Error| Error::io(&dir, &e);
+    let most = cache::disk_bytes_from_env()?;
+    let place = dir.display();
+    let (found, line) = match &args.action {
         CacheAction::Stats => {
-            let stats = cache::stats(&dir).map_err(|e| Error::io(&dir, &e))?;
-            if app.common.json {
-                return output::json(&json!({
-                    "dir": dir, "entries": stats.entries, "bytes": stats.bytes,
-                }));
-            }
-            output::print(&format!(
-                "{} replies, {:.1} MB in {}",
-                stats.entries,
-                stats.bytes as f64 / 1e6,
-                dir.display()
-            ))
+            let found = cache::stats(&dir).map_err(failed)?;
+            let (now, most) = (megabytes(found.bytes), megabytes(most));
+            (found, format!("{} replies, {now} of at most {most} in {place}", found.entries))
         }
         CacheAction::Clear => {
-            let cleared = cache::clear(&dir).map_err(|e| Error::io(&dir, &e))?;
-            if app.common.json {
-                return output::json(&json!({
-                    "dir": dir, "entries": cleared.entries, "bytes": cleared.bytes,
-                }));
-            }
-            output::print(&format!("{} replies deleted from {}", cleared.entries, dir.display()))
+            let found = cache::clear(&dir).map_err(failed)?;
+            (found, format!("{} replies deleted from {place}", found.entries))
         }
+        CacheAction::Prune { to } => {
+            let found = cache::prune(&dir, cache::parse_bytes(to)?).map_err(failed)?;
+            let freed = megabytes(found.bytes);
+            (found, format!("{} replies, {freed}, deleted from {place}", found.entries))
+        }
+    };
+    if app.common.json {
+        return output::json(&json!({
+            "dir": dir, "entries": found.entries, "bytes": found.bytes, "most_bytes": most,
+        }));
     }
+    output::print(&line)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

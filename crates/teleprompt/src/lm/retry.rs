@@ -4,8 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream, Price};
+use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 use tokio::time::{Instant, sleep};
+
+use super::forward::{begin_later, forward};
 
 /// How often and how long to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,8 @@ impl Default for RetryConfig {
 }
 
 /// Repeats what can succeed later ([`LmError::is_retryable`]): broken connections, time-outs, rate
-/// limits, failures of the server. All else, such as a refused key, is tried once.
+/// limits, failures and overload of the server. All else, such as a refused key, is tried once. A
+/// reply that came whole is never asked for again, whatever is in it.
 ///
 /// Where the server says how long to wait, exactly that is waited; if that goes beyond
 /// [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
@@ -149,34 +152,13 @@ impl<L: Lm> Lm for Retry<L> {
     }
 
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
-        let begun = async move {
-            match self.begin(request).await {
-                Ok((first, rest)) => stream::iter(first.map(Ok)).chain(rest).boxed(),
-                Err(error) => stream::iter([Err(error)]).boxed(),
-            }
-        };
-        stream::once(begun).flatten().boxed()
+        begin_later(async move {
+            let (first, rest) = self.begin(request).await?;
+            Ok(stream::iter(first.map(Ok)).chain(rest).boxed())
+        })
     }
 
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn identity(&self) -> String {
-        self.inner.identity()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
-        self.inner.count_tokens(request)
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.inner.price()
-    }
+    forward!(inner);
 
     fn describe(&self) -> String {
         format!("retry({}) → {}", self.config.retries, self.inner.describe())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use teleprompt_core::{LmRequest, LmResponse, LmSettings, Message};
 
 use super::key::Key;
+use super::prune::{self, Bound};
 
 /// The format of the files.
 const VERSION: u32 = 1;
@@ -62,6 +63,7 @@ pub(super) struct Disk {
     read_only: AtomicBool,
     no_locks: AtomicBool,
     longest_wait: Duration,
+    bound: Arc<Bound>,
 }
 
 /// The stripes that this process holds. All caches share them: one inside another would otherwise
@@ -75,8 +77,16 @@ pub(super) struct Stripe {
 }
 
 impl Disk {
-    pub(super) fn new(dir: PathBuf, warn: WarningSink, longest_wait: Duration) -> Self {
+    pub(super) fn new(
+        dir: PathBuf,
+        warn: WarningSink,
+        longest_wait: Duration,
+        most_bytes: u64,
+    ) -> Self {
+        let bound = Bound::new(dir.clone(), most_bytes);
+        bound.opened();
         Self {
+            bound,
             dir,
             warn,
             read_only: AtomicBool::new(false),
@@ -88,10 +98,13 @@ impl Disk {
     /// The entry of this key; what cannot be read or is of another kind counts as missing.
     pub(super) fn get(&self, key: &Key) -> Option<LmResponse> {
         let hex = key.hex();
-        let bytes = fs::read(self.path(&hex)).ok()?;
+        let mut file = File::open(self.path(&hex)).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
         let entry: EntryIn = serde_json::from_slice(&bytes).ok()?;
         let ours = entry.teleprompt_lm_cache == VERSION && entry.key == hex;
         let response = Some(entry.response).filter(|r| ours && !r.completions.is_empty())?;
+        prune::touch(&file);
         Some(response)
     }
 
@@ -134,9 +147,10 @@ impl Disk {
         let temporary = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
         fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
         let moved = fs::write(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
-        if moved.is_err() {
+        match &moved {
+            Ok(()) => self.bound.wrote(text.len() as u64),
             // The disk may be full: leave nothing half written.
-            let _ = fs::remove_file(&temporary);
+            Err(_) => drop(fs::remove_file(&temporary)),
         }
         moved
     }
@@ -243,7 +257,7 @@ pub struct CacheUse {
 /// # Errors
 /// The folder cannot be read.
 pub fn stats(dir: &Path) -> io::Result<CacheUse> {
-    each_entry(dir, |_| Ok(()))
+    each_entry(dir, |_, _| Ok(()))
 }
 
 /// Removes all entries from a cache folder and tells what they were. Other files stay; processes
@@ -252,19 +266,19 @@ pub fn stats(dir: &Path) -> io::Result<CacheUse> {
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn clear(dir: &Path) -> io::Result<CacheUse> {
-    each_entry(dir, |path| match fs::remove_file(path) {
-        // Another process was faster.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    })
+    each_entry(dir, |path, _| prune::remove(path))
 }
 
-fn each_entry(dir: &Path, act: impl Fn(&Path) -> io::Result<()>) -> io::Result<CacheUse> {
+/// Goes through all entries and half-written ones.
+pub(super) fn each_entry(
+    dir: &Path,
+    mut act: impl FnMut(&Path, &fs::Metadata) -> io::Result<()>,
+) -> io::Result<CacheUse> {
     let mut sum = CacheUse::default();
     for folder in list(dir)?.into_iter().filter(|f| name_is_hex(f, 2) && f.is_dir()) {
         for path in list(&folder)?.into_iter().filter(|p| name_is_hex(p, 64)) {
             let Ok(meta) = fs::metadata(&path) else { continue };
-            act(&path)?;
+            act(&path, &meta)?;
             // A file that a killed process left half written is removed, but is no entry.
             if path.extension().is_some_and(|e| e == "json") {
                 sum.entries += 1;

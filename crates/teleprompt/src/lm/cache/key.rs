@@ -8,18 +8,18 @@ use serde_json::Value;
 use teleprompt_core::{Constraint, LmRequest, LmSettings};
 
 /// Raised whenever the meaning of the hashed bytes changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// BLAKE3 of everything that changes an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key([u8; 32]);
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Key([u8; 32]);
 
 impl Key {
     /// The key of this request to the LM of this identity.
     ///
     /// The parts are gathered in one buffer that is kept for the next call: hashing a few long
     /// pieces is several times faster than hashing many short ones.
-    pub(super) fn of(identity: &str, request: &LmRequest) -> Self {
+    pub(crate) fn of(identity: &str, request: &LmRequest) -> Self {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -34,8 +34,13 @@ impl Key {
     }
 
     /// 64 hexadecimal digits.
-    pub(super) fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// The key of these digits.
+    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
+        blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
     /// A number below 2^16.
@@ -208,72 +213,4 @@ fn write_option(bytes: &mut Vec<u8>, value: Option<u64>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
-
-    use serde_json::json;
-    use teleprompt_core::{Message, Role};
-
-    use super::*;
-
-    fn base() -> LmRequest {
-        LmRequest::new(vec![Message::system("Be brief."), Message::user("Hello")])
-    }
-
-    fn constrained(schema: Option<Value>, lark: Option<&str>) -> Option<Arc<Constraint>> {
-        Some(Arc::new(Constraint::new(schema.map(Arc::new), lark.map(Arc::from))))
-    }
-
-    #[test]
-    fn whatever_changes_the_answer_changes_the_key() {
-        type Change = fn(&mut LmRequest);
-        let changes: &[(&str, Change)] = &[
-            ("nothing", |_| {}),
-            ("content", |r| r.messages[1] = Message::user("Hello!")),
-            ("role", |r| r.messages[1].role = Role::Assistant),
-            ("order", |r| r.messages.reverse()),
-            ("one message more", |r| r.messages.push(Message::user(""))),
-            ("cut elsewhere", |r| {
-                r.messages = vec![Message::system("Be brief.H"), Message::user("ello")];
-            }),
-            ("temperature 0", |r| r.settings.temperature = Some(0.0)),
-            ("temperature", |r| r.settings.temperature = Some(0.7)),
-            ("top_p", |r| r.settings.top_p = Some(0.7)),
-            ("max_tokens", |r| r.settings.max_tokens = Some(7)),
-            ("seed", |r| r.settings.seed = Some(7)),
-            ("logprobs 0", |r| r.settings.logprobs = Some(0)),
-            ("logprobs", |r| r.settings.logprobs = Some(7)),
-            ("stop", |r| r.settings.stop = vec!["ab".into()]),
-            ("two stops", |r| r.settings.stop = vec!["a".into(), "b".into()]),
-            ("n", |r| r.n = 2),
-            ("rollout", |r| r.rollout = 7),
-            ("label bias", |r| r.label_bias = Some(Arc::new([("a".into(), 0.5)].into()))),
-            ("another bias", |r| r.label_bias = Some(Arc::new([("a".into(), 0.25)].into()))),
-            ("no constraint at all", |r| r.constraint = constrained(None, None)),
-            ("schema", |r| r.constraint = constrained(Some(json!({"a": 1, "b": [true]})), None)),
-            ("order in the schema", |r| {
-                r.constraint = constrained(Some(json!({"b": [true], "a": 1})), None);
-            }),
-            ("null schema", |r| r.constraint = constrained(Some(Value::Null), None)),
-            ("grammar", |r| r.constraint = constrained(None, Some("start: \"a\""))),
-        ];
-        let mut seen = HashMap::new();
-        for (what, change) in changes {
-            let mut request = base();
-            change(&mut request);
-            if let Some(other) = seen.insert(Key::of("lm", &request).hex(), *what) {
-                panic!("`{what}` has the key of `{other}`");
-            }
-        }
-        assert!(!seen.contains_key(&Key::of("other lm", &base()).hex()), "identity");
-    }
-
-    #[test]
-    fn equal_requests_have_equal_keys_in_all_versions() {
-        assert_eq!(Key::of("lm", &base()), Key::of("lm", &base().clone()));
-        // If this fails, entries on users' disks are lost: raise FORMAT and say so.
-        let key = Key::of("lm", &base()).hex();
-        assert_eq!(key, "e489a282ccca9404fffcbbbb99f1f0be05f2754bbd31abdf71e7e1e0c0629666");
-    }
-}
+mod tests;

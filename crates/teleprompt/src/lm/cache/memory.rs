@@ -71,7 +71,9 @@ fn size(response: &LmResponse) -> usize {
     const TOKEN: usize = 80;
     let completion = |c: &Completion| {
         let tokens = c.logprobs.iter().flatten().map(|t| TOKEN * (1 + t.top.len()));
-        c.text.len() + ENTRY + tokens.sum::<usize>()
+        let thought = c.reasoning.iter().map(|r| r.text.len() + ENTRY);
+        let calls = c.tool_calls.iter().map(|t| t.arguments.len() + ENTRY);
+        c.text.len() + ENTRY + tokens.sum::<usize>() + thought.chain(calls).sum::<usize>()
     };
     response.completions.iter().map(completion).sum::<usize>() + ENTRY
 }

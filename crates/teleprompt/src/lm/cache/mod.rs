@@ -4,8 +4,10 @@ mod disk;
 mod flight;
 mod key;
 mod memory;
+mod prune;
 
 pub use disk::{CacheUse, WarningSink, clear, stats};
+pub use prune::{disk_bytes_from_env, parse_bytes, prune};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use teleprompt_core::{Capabilities, Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream, Price};
+use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 
+use super::forward::{begin_later, forward, pieces};
 use disk::{Disk, Stripe};
 use flight::{Flights, Joined, Leader};
-use key::Key;
+pub(crate) use key::Key;
 use memory::Memory;
 
 /// How much a [`Cached`] keeps, and where.
@@ -29,6 +32,10 @@ pub struct CacheConfig {
     pub memory_entries: usize,
     /// Most bytes in memory, roughly. Default: 256 MiB.
     pub memory_bytes: usize,
+    /// Most bytes on disk. Entries that were not used for the longest time (to within a day) are
+    /// removed by a thread of its own: when a cache is opened, at most once an hour, and whenever a
+    /// process has written a thirty-second part of this. Default: 10 GiB.
+    pub disk_bytes: u64,
     /// How long to wait for another process that asks the same before asking too. Default: 10 min.
     pub longest_wait: Duration,
     /// Gets the warning that the folder cannot be written. Default: a line on standard error.
@@ -41,6 +48,7 @@ impl Default for CacheConfig {
             dir: None,
             memory_entries: 100_000,
             memory_bytes: 256 << 20,
+            disk_bytes: prune::DEFAULT_BYTES,
             longest_wait: Duration::from_secs(600),
             warn: Arc::new(|warning| eprintln!("warning: {warning}")),
         }
@@ -60,6 +68,7 @@ impl fmt::Debug for CacheConfig {
             .field("dir", &self.dir)
             .field("memory_entries", &self.memory_entries)
             .field("memory_bytes", &self.memory_bytes)
+            .field("disk_bytes", &self.disk_bytes)
             .field("longest_wait", &self.longest_wait)
             .finish_non_exhaustive()
     }
@@ -73,8 +82,9 @@ pub fn default_dir() -> PathBuf {
 /// Answers equal requests once: the LM gets the first, all others get its answer.
 ///
 /// - Equal means: the same [`Lm::identity`] and the same request in every part, settings,
-///   constraint and [`rollout`](LmRequest::rollout) included. That holds at any temperature: who
-///   wants another sample asks with another rollout.
+///   constraint and [`rollout`](LmRequest::rollout) included. That holds at any temperature: above 0
+///   the first sample is kept and given again, so that a run can be repeated; who wants another
+///   sample asks with another rollout.
 /// - Equal requests at the same time make one call, among the tasks of this cache and, with a folder
 ///   on disk, among processes. If it fails, all who wait for it get the error; errors are not kept.
 /// - An answer from the cache has `usage.cache_hits` 1 and the tokens of the call that made it.
@@ -107,7 +117,8 @@ pub struct Cached<L> {
 impl<L: Lm> Cached<L> {
     /// Wraps an LM, whose identity must not change afterwards.
     pub fn new(inner: L, config: CacheConfig) -> Self {
-        let disk = |dir| Arc::new(Disk::new(dir, config.warn, config.longest_wait));
+        let disk =
+            |dir| Arc::new(Disk::new(dir, config.warn, config.longest_wait, config.disk_bytes));
         Self {
             identity: inner.identity().into(),
             inner,
@@ -224,34 +235,19 @@ impl<L: Lm> Lm for Cached<L> {
 
     /// A kept answer comes in one piece.
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
-        let entered = async move {
-            match self.enter(request).await {
+        begin_later(async move {
+            Ok(match self.enter(request).await {
                 Entry::Answer(answer) => stream::iter(pieces(answer)).boxed(),
                 Entry::Duty(duty) => self.watched(duty, request),
-            }
-        };
-        stream::once(entered).flatten().boxed()
-    }
-
-    fn name(&self) -> &str {
-        self.inner.name()
+            })
+        })
     }
 
     fn identity(&self) -> String {
         self.identity.to_string()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn count_tokens(&self, request: &LmRequest) -> Option<u64> {
-        self.inner.count_tokens(request)
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.inner.price()
-    }
+    forward!(inner: name, capabilities, count_tokens, price);
 
     fn describe(&self) -> String {
         format!("cache({}) → {}", self.kinds(), self.inner.describe())
@@ -276,13 +272,6 @@ impl<L: Lm> Cached<L> {
             Some((chunk, (chunks, duty)))
         })
         .boxed()
-    }
-}
-
-fn pieces(answer: Result<LmResponse, LmError>) -> Vec<Result<LmChunk, LmError>> {
-    match answer {
-        Ok(response) => response.into_chunks().into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
     }
 }
 

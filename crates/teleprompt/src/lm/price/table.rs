@@ -1,0 +1,391 @@
+//! The table of prices.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use teleprompt_core::{Error, Money, Price, Result, Usage};
+
+/// The table in this build.
+const BUILTIN: &str = include_str!("../../../assets/prices.json");
+
+/// Schemes of servers that run where we do, unless their address says otherwise.
+const OWN_SERVERS: &[&str] =
+    &["local", "ollama", "vllm", "sglang", "llama-server", "llamacpp", "lmstudio", "lm-studio"];
+
+/// What a model charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tariff {
+    /// The usual price.
+    pub price: Price,
+    /// The price of calls with a long prompt, where it is another.
+    pub long: Option<LongPrice>,
+}
+
+/// What calls with a long prompt cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LongPrice {
+    /// Prompts with more tokens than this are long.
+    pub above: u64,
+    /// The price of all tokens of such a call.
+    pub price: Price,
+}
+
+impl Tariff {
+    /// What a call with this usage costs.
+    pub fn of(&self, usage: &Usage) -> Money {
+        let long = self.long.filter(|long| usage.prompt_tokens > long.above);
+        long.map_or(self.price, |long| long.price).of(usage)
+    }
+
+    /// The most that a token can cost.
+    pub fn dearest(&self) -> Price {
+        self.long.map_or(self.price, |long| self.price.max(long.price))
+    }
+}
+
+impl From<Price> for Tariff {
+    fn from(price: Price) -> Self {
+        Self { price, long: None }
+    }
+}
+
+/// Dollars for a million input and output tokens.
+impl fmt::Display for Tariff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Price::FREE.into() {
+            return f.write_str("free");
+        }
+        let million = |token: Money| token.times(1_000_000);
+        write!(f, "{} in, {} out /M tok", million(self.price.input), million(self.price.output))
+    }
+}
+
+/// Prices by LM name.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use teleprompt::Price;
+/// use teleprompt::lm::PriceTable;
+///
+/// let own = BTreeMap::from([("openai:my-finetune".to_owned(), Price::per_million(3.0, 12.0))]);
+/// let table = PriceTable::builtin().clone().with(own);
+/// assert_eq!(table.find("openai:my-finetune", "").unwrap().price, Price::per_million(3.0, 12.0));
+/// let dated = table.find("openai:gpt-5-mini-2025-08-07", "");
+/// assert_eq!(dated, table.find("openai:gpt-5-mini", ""));
+/// assert!(table.find("openai:no-such-model", "").is_none());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PriceTable {
+    date: String,
+    source: String,
+    models: BTreeMap<String, Tariff>,
+    own: BTreeMap<String, Price>,
+}
+
+impl PriceTable {
+    /// The table that comes with this version: list prices in US dollars, as of [`PriceTable::date`].
+    pub fn builtin() -> &'static Self {
+        // A test keeps the file readable.
+        static TABLE: LazyLock<PriceTable> =
+            LazyLock::new(|| PriceTable::parse(BUILTIN).unwrap_or_default());
+        &TABLE
+    }
+
+    /// A table without a model.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// With these prices in place of the table's. Each holds for the LM of just this name, on any
+    /// machine; a name without a server's address also for that model at any address.
+    #[must_use]
+    pub fn with(mut self, prices: BTreeMap<String, Price>) -> Self {
+        self.own.extend(prices);
+        self
+    }
+
+    /// The day on which the prices were taken, `YYYY-MM-DD`.
+    pub fn date(&self) -> &str {
+        &self.date
+    }
+
+    /// Where they were taken from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// How many models have a price.
+    pub fn len(&self) -> usize {
+        self.models.len() + self.own.keys().filter(|name| !self.models.contains_key(*name)).count()
+    }
+
+    /// Whether no model has a price.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the LM of this [name](teleprompt_core::Lm::name) and
+    /// [identity](teleprompt_core::Lm::identity) charges.
+    ///
+    /// In this order: a price of [`PriceTable::with`]; nothing for what runs on this machine (`local:`,
+    /// servers at `localhost`); the table's price, also for a dated version (`-2025-08-07`,
+    /// `-20250929`, `-0613`, `-latest`) of a model that it has. A server whose address is part of the
+    /// name is not the provider, so the provider's prices do not hold for it.
+    pub fn find(&self, name: &str, identity: &str) -> Option<Tariff> {
+        let (model, address) = split_address(name);
+        if let Some(own) = self.own.get(name).or_else(|| self.own.get(model)) {
+            return Some((*own).into());
+        }
+        let scheme = model.split(':').next().unwrap_or_default();
+        match address.or_else(|| url_in(identity)) {
+            Some(url) if is_this_machine(url) => return Some(Price::FREE.into()),
+            None if OWN_SERVERS.contains(&scheme) => return Some(Price::FREE.into()),
+            _ => {}
+        }
+        if address.is_some() {
+            return None;
+        }
+        if let Some(own) = dated(&self.own, model) {
+            return Some((*own).into());
+        }
+        self.models.get(model).or_else(|| dated(&self.models, model)).copied()
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let file: File = serde_json::from_str(text)
+            .map_err(|e| Error::Config(format!("the table of prices cannot be read: {e}")))?;
+        let models = file.models.into_iter().map(|(name, row)| (name, row.into()));
+        Ok(Self {
+            date: file.date,
+            source: file.source,
+            models: models.collect(),
+            own: BTreeMap::new(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    date: String,
+    source: String,
+    models: BTreeMap<String, Row>,
+}
+
+/// Dollars for a million tokens.
+#[derive(Deserialize)]
+struct Row {
+    #[serde(flatten)]
+    usual: Figures,
+    long: Option<LongRow>,
+}
+
+#[derive(Deserialize)]
+struct LongRow {
+    above: u64,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+#[derive(Deserialize)]
+struct Figures {
+    input: f64,
+    output: f64,
+    cached_input: Option<f64>,
+    cache_write: Option<f64>,
+}
+
+impl From<Figures> for Price {
+    fn from(f: Figures) -> Self {
+        let token = |million: f64| Money::dollars(million / 1e6);
+        let usual = Price::per_million(f.input, f.output);
+        Price {
+            cached_input: f.cached_input.map_or(usual.cached_input, token),
+            cache_write: f.cache_write.map_or(usual.cache_write, token),
+            ..usual
+        }
+    }
+}
+
+impl From<Row> for Tariff {
+    fn from(row: Row) -> Self {
+        let long = row.long.map(|l| LongPrice { above: l.above, price: l.figures.into() });
+        Self { price: row.usual.into(), long }
+    }
+}
+
+/// The longest name of the table of which this is a dated version.
+fn dated<'t, T>(table: &'t BTreeMap<String, T>, name: &str) -> Option<&'t T> {
+    let ends = name.char_indices().rev().filter(|(_, c)| matches!(c, '-' | '@'));
+    let prefixes = ends.filter_map(|(at, _)| name.split_at_checked(at));
+    let mut found = prefixes.filter(|(_, version)| is_version(version));
+    found.find_map(|(model, _)| table.get(model))
+}
+
+/// `-2025-08-07`, `-20250807`, `-0807` or `-latest`.
+fn is_version(text: &str) -> bool {
+    let text = text.get(1..).unwrap_or_default();
+    let digits = |n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    let spelled = lengths == [4, 2, 2] && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    text == "latest" || digits(8) || digits(4) || spelled
+}
+
+/// A name and the address in it: `openai:m@http://host/v1` gives `openai:m`, `http://host/v1`.
+pub(crate) fn split_address(name: &str) -> (&str, Option<&str>) {
+    let at = ["@http://", "@https://"].iter().filter_map(|mark| name.find(mark)).min();
+    match at.and_then(|at| name.split_at_checked(at)) {
+        Some((model, address)) => (model, address.get(1..)),
+        None => (name, None),
+    }
+}
+
+fn url_in(identity: &str) -> Option<&str> {
+    let at = ["http://", "https://"].iter().filter_map(|mark| identity.find(mark)).min()?;
+    identity.get(at..)?.split_whitespace().next()
+}
+
+fn is_this_machine(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let address = host.parse::<std::net::IpAddr>();
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: &str) -> Option<Tariff> {
+        PriceTable::builtin().find(name, "")
+    }
+
+    #[test]
+    fn the_table_is_dated_and_has_the_known_providers() {
+        let table = PriceTable::parse(BUILTIN).unwrap();
+        assert!(table.date().parse::<crate::Date>().is_ok() && !table.source().is_empty());
+        assert!(table.len() >= 60, "{} models", table.len());
+        let schemes = "openai anthropic gemini deepseek mistral xai groq together fireworks";
+        for scheme in schemes.split(' ') {
+            let begin = format!("{scheme}:");
+            assert!(table.models.keys().any(|m| m.starts_with(&begin)), "{scheme}");
+        }
+        for (name, tariff) in &table.models {
+            let Price { input, output, cached_input, .. } = tariff.price;
+            assert!(input > Money::ZERO && output > Money::ZERO, "{name}: {tariff:?}");
+            assert!(cached_input <= input && output < Money::dollars(1e-3), "{name}: {tariff:?}");
+            if let Some(long) = tariff.long {
+                assert!(long.above >= 100_000 && long.price.input >= input, "{name}: {tariff:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn known_figures() {
+        let cases = [
+            ("openai:gpt-5-mini", 0.25, 2.0, 0.025, 0.25),
+            ("anthropic:claude-haiku-4-5", 1.0, 5.0, 0.1, 1.25),
+            ("gemini:gemini-2.5-flash", 0.3, 2.5, 0.03, 0.3),
+        ];
+        let token = |million: f64| Money::dollars(million / 1e6);
+        for (name, input, output, cached_input, cache_write) in cases {
+            let wanted = Price {
+                input: token(input),
+                output: token(output),
+                cached_input: token(cached_input),
+                cache_write: token(cache_write),
+            };
+            assert_eq!(find(name).unwrap().price, wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn versions_are_found_and_other_models_are_not() {
+        let mini = find("openai:gpt-5-mini");
+        for version in ["-2025-08-07", "-20250807", "-0807", "-latest", "@20250807"] {
+            assert_eq!(find(&format!("openai:gpt-5-mini{version}")), mini, "{version}");
+        }
+        for other in ["-x", "-2025-8-7", "-tools-2025-08-07", "2025", "-20x50807", "-"] {
+            let found = find(&format!("openai:gpt-5-mini{other}"));
+            assert_eq!(found, None, "{other}");
+        }
+        assert_eq!(find("groq:gpt-5-mini"), None);
+        assert_eq!(find("gpt-5-mini"), None);
+    }
+
+    #[test]
+    fn what_runs_here_is_free_and_what_runs_elsewhere_is_not_the_provider() {
+        let free = Some(Tariff::from(Price::FREE));
+        let here = [
+            "local:smollm2-135m",
+            "ollama:llama3",
+            "vllm:m",
+            "openai:gpt-5@http://localhost:8000/v1",
+            "openai:m@http://127.0.0.1/v1",
+            "openai:m@http://127.8.9.1:1/v1",
+            "openai:m@https://[::1]:8000/v1",
+            "openai:m@http://0.0.0.0:8000",
+            "ollama:llama3@http://LOCALHOST:11434",
+        ];
+        for name in here {
+            assert_eq!(find(name), free, "{name}");
+        }
+        let elsewhere = [
+            "openai:gpt-5@https://example.org/v1",
+            "ollama:llama3@http://10.0.0.7:11434",
+            "openai:m@http://localhost.example.org/v1",
+            "openai:m@http://localhost@example.org/v1",
+        ];
+        for name in elsewhere {
+            assert_eq!(find(name), None, "{name}");
+        }
+        let table = PriceTable::builtin();
+        assert_eq!(table.find("vllm:m", "openai-chat http://10.0.0.7:8000/v1 m"), None);
+        assert_eq!(table.find("openai:gpt-5", "openai-chat http://127.0.0.1:8000/v1 gpt-5"), free);
+        assert_eq!(
+            table.find("openai:gpt-5", "openai-chat https://api.openai.com/v1 x"),
+            find("openai:gpt-5")
+        );
+    }
+
+    #[test]
+    fn own_prices_go_first() {
+        let price = Price::per_million(7.0, 9.0);
+        let names = ["openai:gpt-5", "vllm:m", "mine:x@http://localhost:1"];
+        let own = names.map(|name| (name.to_owned(), price)).into();
+        let table = PriceTable::builtin().clone().with(own);
+        let cases = [
+            "openai:gpt-5",
+            "openai:gpt-5-2025-08-07",
+            "vllm:m",
+            "vllm:m@http://10.0.0.7:8000/v1",
+            "mine:x@http://localhost:1",
+        ];
+        for name in cases {
+            assert_eq!(table.find(name, ""), Some(price.into()), "{name}");
+        }
+        assert_eq!(table.len(), PriceTable::builtin().len() + 2);
+    }
+
+    #[test]
+    fn long_prompts_have_their_own_price_and_budgets_use_the_dearest() {
+        let tariff = find("gemini:gemini-2.5-pro").unwrap();
+        let usage =
+            |prompt_tokens| Usage { prompt_tokens, completion_tokens: 1_000, ..Usage::one_call() };
+        assert_eq!(tariff.of(&usage(200_000)), Money::dollars(0.25 + 0.01));
+        assert_eq!(tariff.of(&usage(200_001)), Money::dollars(0.500_002_5 + 0.015));
+        assert_eq!(tariff.dearest().input, Money::dollars(2.5e-6));
+    }
+}
