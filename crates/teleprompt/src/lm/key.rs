@@ -251,6 +251,8 @@ impl fmt::Debug for Redactor {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     const KEY: &str = "sk-marker+/4711=é";
