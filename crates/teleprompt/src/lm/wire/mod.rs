@@ -6,6 +6,8 @@
 mod common;
 mod openai_chat;
 mod openai_responses;
+#[cfg(test)]
+mod tests;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
