@@ -19,6 +19,7 @@ pub mod openai;
 pub mod registry;
 pub mod retry;
 mod sse;
+mod wire;
 
 pub use cache::{CacheConfig, CacheUse, Cached};
 pub use openai::{OpenAi, OpenAiConfig};

@@ -3,6 +3,11 @@
 //! A wire is pure. It makes bodies and reads replies; sending, timing, refusals and missing
 //! completions are the business of the client that drives it. One file each.
 
+mod anthropic;
+mod gemini;
+mod turns;
+mod value;
+
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use teleprompt_core::{Capabilities, LmChunk, LmRequest, LmResponse};
@@ -107,4 +112,10 @@ pub(crate) enum WireFault {
     Malformed(String),
     /// The provider says that something is wrong; this is the JSON that says it.
     Refused(String),
+}
+
+/// The wire of this name.
+pub(crate) fn by_name(name: &str) -> Option<&'static dyn Wire> {
+    static ALL: [&dyn Wire; 2] = [&anthropic::Anthropic, &gemini::Gemini];
+    ALL.into_iter().find(|wire| wire.name() == name)
 }
