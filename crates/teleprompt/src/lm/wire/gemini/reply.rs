@@ -41,7 +41,8 @@ pub(super) fn refuse(reply: &Value) -> Result<(), WireFault> {
     let reason = object.get("promptFeedback").and_then(|feedback| text(feedback, "blockReason"));
     if let Some(reason) = reason.filter(|_| list(object, "candidates").is_empty()) {
         let error = json!({
-            "code": "content_filter",
+            "code": 400,
+            "status": "content_filter",
             "message": format!("the prompt was blocked ({reason})"),
             "details": object.get("promptFeedback"),
         });
