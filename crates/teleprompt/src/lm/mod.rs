@@ -12,16 +12,26 @@
 //! The stack prints itself through [`Lm::describe`](teleprompt_core::Lm::describe).
 
 pub mod cache;
+pub(crate) mod client;
+mod embed;
+mod endpoint;
 pub(crate) mod http;
+pub mod jobs;
+mod key;
 #[cfg(feature = "local")]
 mod local;
 pub mod openai;
+mod rate;
+mod refusal;
 pub mod registry;
 pub mod retry;
 mod sse;
-mod wire;
+pub(crate) mod wire;
 
 pub use cache::{CacheConfig, CacheUse, Cached};
+pub use embed::{EmbedConfig, RemoteEmbedder};
+pub use endpoint::{DialectOptions, Endpoint, Timeouts};
+pub use key::KeySource;
 pub use openai::{OpenAi, OpenAiConfig};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
 pub use retry::{Retry, RetryConfig};

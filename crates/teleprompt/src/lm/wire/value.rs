@@ -1,6 +1,6 @@
 //! Small readings and writings of JSON that the wires share.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use teleprompt_core::ToolCall;
 
 /// The text of this field, if it is one.
@@ -16,18 +16,6 @@ pub(super) fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
 /// The count in this field.
 pub(super) fn count(value: &Value, field: &str) -> Option<u64> {
     value.get(field).and_then(Value::as_u64)
-}
-
-/// Sets the field where there is a value.
-pub(super) fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {
-    if let Some(value) = value {
-        object.insert(field.to_owned(), value);
-    }
-}
-
-/// 0.7 as 0.7, not as the 0.699999988… that widening the bits gives.
-pub(super) fn decimal(value: f32) -> Value {
-    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// The arguments of a call that is given back, for wires that take nothing but an object. What the

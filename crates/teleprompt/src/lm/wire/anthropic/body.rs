@@ -6,45 +6,49 @@ use teleprompt_core::{
     ToolResult,
 };
 
+use super::super::common::{decimal, put};
 use super::super::turns::Turns;
-use super::super::value::{arguments, decimal, put};
-use super::super::{Call, Unsupported};
+use super::super::value::arguments;
+use super::super::{Call, Dialect, Unsupported};
 use super::{DEFAULT_MAX_TOKENS, schema};
 
 pub(super) fn body(call: &Call<'_>) -> Result<Value, Unsupported> {
     let (request, settings) = (call.request, &call.request.settings);
     let limit = settings.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-    let (system, messages) = turns(request, call.dialect.prompt_cache)?.into_parts("content");
-    let thinking = Thinking::of(call.model, settings.reasoning, limit);
+    let (system, messages) = turns(request, call.dialect)?.into_parts("content");
+    let effort = settings.reasoning.filter(|_| call.dialect.effort);
+    let thinking = Thinking::of(call.model, effort, limit);
     let sampling = call.dialect.sampling && thinking == Thinking::Off;
 
     let mut body = Map::new();
-    put(&mut body, "model", Some(call.model.into()));
-    put(&mut body, "max_tokens", Some(limit.into()));
-    put(&mut body, "system", (!system.is_empty()).then(|| system.into()));
-    put(&mut body, "messages", Some(messages.into()));
+    put(&mut body, "model", Some(call.model));
+    put(&mut body, "max_tokens", Some(limit));
+    put(&mut body, "system", (!system.is_empty()).then_some(system));
+    put(&mut body, "messages", Some(messages));
     add_tools(&mut body, request);
     put(&mut body, "temperature", settings.temperature.filter(|_| sampling).map(decimal));
     put(&mut body, "top_p", settings.top_p.filter(|_| sampling).map(decimal));
     put(&mut body, "stop_sequences", (!settings.stop.is_empty()).then(|| json!(settings.stop)));
     put(&mut body, "thinking", thinking.said());
     put(&mut body, "output_config", output(call, thinking));
-    put(&mut body, "stream", call.stream.then(|| true.into()));
+    put(&mut body, "stream", call.stream.then_some(true));
     Ok(body.into())
 }
 
 /// The conversation, with the mark of the shared prefix on its last block.
-fn turns(request: &LmRequest, prompt_cache: bool) -> Result<Turns, Unsupported> {
+fn turns(request: &LmRequest, dialect: Dialect) -> Result<Turns, Unsupported> {
     let mut turns = Turns::default();
     for (index, message) in request.messages.iter().enumerate() {
         match message.role {
-            Role::System => blocks(&message.content)?.into_iter().for_each(|b| turns.instruct(b)),
+            Role::System => {
+                blocks(&message.content, dialect)?.into_iter().for_each(|b| turns.instruct(b))
+            }
             role => {
                 let role = if role == Role::Assistant { "assistant" } else { "user" };
-                blocks(&message.content)?.into_iter().for_each(|b| turns.say(role, b));
+                blocks(&message.content, dialect)?.into_iter().for_each(|b| turns.say(role, b));
             }
         }
-        if prompt_cache && index + 1 == request.shared_prefix.min(request.messages.len()) {
+        if dialect.prompt_cache && index + 1 == request.shared_prefix.min(request.messages.len()) {
             mark(turns.last_mut());
         }
     }
@@ -59,7 +63,7 @@ fn mark(block: Option<&mut Value>) {
     }
 }
 
-fn blocks(content: &Content) -> Result<Vec<Value>, Unsupported> {
+fn blocks(content: &Content, dialect: Dialect) -> Result<Vec<Value>, Unsupported> {
     let Some(parts) = content.parts() else { return Ok(text_block(content).into_iter().collect()) };
     let mut blocks = Vec::new();
     for part in parts {
@@ -70,8 +74,9 @@ fn blocks(content: &Content) -> Result<Vec<Value>, Unsupported> {
             Part::ToolCall(call) => blocks.push(json!({
                 "type": "tool_use", "id": call.id, "name": call.name, "input": arguments(call),
             })),
-            Part::ToolResult(result) => blocks.push(tool_result(result)?),
-            Part::Reasoning(reasoning) => blocks.extend(thoughts(reasoning)),
+            Part::ToolResult(result) => blocks.push(tool_result(result, dialect)?),
+            Part::Reasoning(told) if dialect.reasoning_back => blocks.extend(thoughts(told)),
+            Part::Reasoning(_) => {}
             Part::Audio(_) => return Err(Unsupported("sound".into())),
             _ => return Err(Unsupported("this kind of content".into())),
         }
@@ -103,18 +108,18 @@ fn document(media: &Media) -> Result<Value, Unsupported> {
         _ => source(media),
     };
     let mut block = Map::new();
-    put(&mut block, "type", Some("document".into()));
+    put(&mut block, "type", Some("document"));
     put(&mut block, "source", Some(source));
-    put(&mut block, "title", media.name.as_deref().map(Value::from));
+    put(&mut block, "title", media.name.as_deref());
     Ok(block.into())
 }
 
-fn tool_result(result: &ToolResult) -> Result<Value, Unsupported> {
+fn tool_result(result: &ToolResult, dialect: Dialect) -> Result<Value, Unsupported> {
     let mut block = Map::new();
-    put(&mut block, "type", Some("tool_result".into()));
-    put(&mut block, "tool_use_id", Some(result.id.as_str().into()));
-    put(&mut block, "content", Some(blocks(&result.content)?.into()));
-    put(&mut block, "is_error", result.is_error.then(|| true.into()));
+    put(&mut block, "type", Some("tool_result"));
+    put(&mut block, "tool_use_id", Some(result.id.as_str()));
+    put(&mut block, "content", Some(blocks(&result.content, dialect)?));
+    put(&mut block, "is_error", result.is_error.then_some(true));
     Ok(block.into())
 }
 
@@ -138,7 +143,7 @@ fn add_tools(body: &mut Map<String, Value>, request: &LmRequest) {
             "name": tool.name, "description": tool.description, "input_schema": *tool.parameters,
         })
     };
-    put(body, "tools", Some(request.tools.iter().map(tool).collect()));
+    put(body, "tools", Some(request.tools.iter().map(tool).collect::<Vec<_>>()));
     put(body, "tool_choice", request.tool_choice.as_ref().map(choice));
 }
 
@@ -154,7 +159,7 @@ fn choice(choice: &ToolChoice) -> Value {
 fn output(call: &Call<'_>, thinking: Thinking) -> Option<Value> {
     let mut config = Map::new();
     if let Thinking::Level(level) = thinking {
-        put(&mut config, "effort", Some(level.into()));
+        put(&mut config, "effort", Some(level));
     }
     let schema = call.request.constraint.as_ref().and_then(|c| c.json_schema.as_deref());
     let schema = schema.filter(|_| call.dialect.schema).and_then(schema::accepted);

@@ -15,6 +15,8 @@ const ALL: Dialect = Dialect {
     stream_options: false,
     sampling: true,
     prompt_cache: true,
+    effort: true,
+    reasoning_back: true,
 };
 
 fn body_of(model: &str, request: &LmRequest, dialect: Dialect) -> Result<Value, Unsupported> {
@@ -161,6 +163,8 @@ fn tools_are_offered_called_and_answered() {
         ]},
     ]);
     assert_eq!(body["messages"], expected);
+    let without = body_of("m", &request, Dialect { reasoning_back: false, ..ALL }).unwrap();
+    assert!(!without.to_string().contains("thinking"));
 }
 
 #[test]
@@ -211,6 +215,10 @@ fn thinking_stays_below_the_limit() {
         assert_eq!(said("claude-opus-4-7", effort, Some(100)), (None, Some(level.to_owned())));
     }
     assert_eq!(said("claude-opus-4-7", Off, None), (None, None));
+    let mut request = LmRequest::new(vec![Message::user("?")]);
+    request.settings.reasoning = Some(High);
+    let body = body_of("claude-opus-4-7", &request, Dialect { effort: false, ..ALL }).unwrap();
+    assert!(body.get("thinking").is_none() && body.get("output_config").is_none());
 }
 
 #[test]

@@ -6,27 +6,28 @@ use teleprompt_core::{
     ToolChoice, ToolResult,
 };
 
+use super::super::common::{decimal, put};
 use super::super::turns::Turns;
-use super::super::value::{arguments, decimal, put};
+use super::super::value::arguments;
 use super::super::{Call, Unsupported};
 use super::OWN_ID;
 
 pub(super) fn body(call: &Call<'_>) -> Result<Value, Unsupported> {
-    let (system, contents) = turns(call.request)?.into_parts("parts");
+    let (system, contents) = turns(call)?.into_parts("parts");
     let mut body = Map::new();
     let system = (!system.is_empty()).then(|| json!({"parts": system}));
     put(&mut body, "systemInstruction", system);
-    put(&mut body, "contents", Some(contents.into()));
+    put(&mut body, "contents", Some(contents));
     add_tools(&mut body, call.request);
     let config = config(call);
-    put(&mut body, "generationConfig", (!config.is_empty()).then(|| config.into()));
+    put(&mut body, "generationConfig", (!config.is_empty()).then_some(config));
     Ok(body.into())
 }
 
-fn turns(request: &LmRequest) -> Result<Turns, Unsupported> {
+fn turns(call: &Call<'_>) -> Result<Turns, Unsupported> {
     let mut turns = Turns::default();
-    for message in &request.messages {
-        let parts = parts(&message.content)?.into_iter();
+    for message in &call.request.messages {
+        let parts = parts(&message.content, call.dialect.reasoning_back)?.into_iter();
         match message.role {
             Role::System => parts.for_each(|part| turns.instruct(part)),
             Role::Assistant => parts.for_each(|part| turns.say("model", part)),
@@ -36,7 +37,7 @@ fn turns(request: &LmRequest) -> Result<Turns, Unsupported> {
     Ok(turns)
 }
 
-fn parts(content: &Content) -> Result<Vec<Value>, Unsupported> {
+fn parts(content: &Content, reasoning_back: bool) -> Result<Vec<Value>, Unsupported> {
     let Some(parts) = content.parts() else { return Ok(vec![json!({"text": &**content})]) };
     let mut given = Vec::new();
     // The seal of a thought waits for the text that the thought led to.
@@ -48,7 +49,7 @@ fn parts(content: &Content) -> Result<Vec<Value>, Unsupported> {
             Part::ToolCall(call) => sealed(function_call(call), call.signature.as_deref()),
             Part::ToolResult(result) => function_response(result)?,
             Part::Reasoning(reasoning) => {
-                seal = reasoning.signature.as_deref();
+                seal = reasoning.signature.as_deref().filter(|_| reasoning_back);
                 continue;
             }
             _ => return Err(Unsupported("this kind of content".into())),
@@ -124,6 +125,7 @@ fn add_tools(body: &mut Map<String, Value>, request: &LmRequest) {
 fn config(call: &Call<'_>) -> Map<String, Value> {
     let (request, settings) = (call.request, &call.request.settings);
     let sampling = call.dialect.sampling;
+    let effort = settings.reasoning.filter(|_| call.dialect.effort);
     let age = Age::of(call.model);
     let mut config = Map::new();
     let mut set = |name: &str, value: Option<Value>| put(&mut config, name, value);
@@ -135,7 +137,7 @@ fn config(call: &Call<'_>) -> Map<String, Value> {
     set("seed", settings.seed.map(|seed| (seed & i32::MAX as u64).into()));
     set("responseLogprobs", settings.logprobs.map(|_| true.into()));
     set("logprobs", settings.logprobs.filter(|k| *k > 0).map(Value::from));
-    set("thinkingConfig", settings.reasoning.and_then(|effort| thinking(effort, age)));
+    set("thinkingConfig", effort.and_then(|effort| thinking(effort, age)));
     let schema = request.constraint.as_ref().and_then(|c| c.json_schema.as_deref());
     let takes_it = call.dialect.schema && (request.tools.is_empty() || age == Age::Levels);
     if let Some(schema) = schema.filter(|_| takes_it) {

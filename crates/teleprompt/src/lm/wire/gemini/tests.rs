@@ -15,6 +15,8 @@ const ALL: Dialect = Dialect {
     stream_options: false,
     sampling: true,
     prompt_cache: true,
+    effort: true,
+    reasoning_back: true,
 };
 
 fn body_of(model: &str, request: &LmRequest) -> Value {
@@ -150,6 +152,9 @@ fn seals_go_back_to_the_text_they_came_with() {
     let contents = &body(&request)["contents"];
     assert_eq!(contents[0]["parts"], json!([{"text": "yes", "thoughtSignature": "s"}]));
     assert_eq!(contents[2]["parts"], json!([{"text": "", "thoughtSignature": "s"}]));
+    let dialect = Dialect { reasoning_back: false, ..ALL };
+    let call = Call { model: "gemini-3-flash", request: &request, dialect, stream: false };
+    assert!(!Gemini.body(&call).unwrap().to_string().contains("thoughtSignature"));
 }
 
 #[test]
