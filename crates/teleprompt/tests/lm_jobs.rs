@@ -202,7 +202,8 @@ async fn waiting_can_be_ended() {
     let jobs = jobs(&server);
     let cancel = Cancel::default();
     let stop = |_: &_| cancel.cancel();
-    let long = WaitConfig { first: Duration::from_secs(3600), ..WaitConfig::default() };
+    let hour = Duration::from_secs(3600);
+    let long = WaitConfig { first: hour, longest: hour, limit: None };
     let failed = jobs.wait_for_fine_tuning("ft-1", &long, &cancel, stop).await.unwrap_err();
     assert_eq!(failed.kind, LmErrorKind::Cancelled);
     let limited = WaitConfig { limit: Some(Duration::from_secs(60)), ..long };
