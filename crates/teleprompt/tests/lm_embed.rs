@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use teleprompt::lm::{EmbedConfig, Endpoint, KeySource, RemoteEmbedder, RetryConfig};
+use teleprompt::lm::{EmbedConfig, Endpoint, KeySource, Registry, RemoteEmbedder, RetryConfig};
 use teleprompt::{Embedder, LmErrorKind};
 use teleprompt_testkit::{FakeServer, Request, Response};
 
@@ -185,4 +185,25 @@ fn the_identity_tells_what_changes_vectors() {
     let mut config = EmbedConfig::default();
     config.extra_body.insert("input_type".into(), "query".into());
     assert!(short != plain && make(config) != plain);
+}
+
+#[tokio::test]
+async fn names_lead_to_embedding_models() {
+    let server = FakeServer::start(vectors).await.unwrap();
+    let name = format!("ollama:nomic@{}", server.base_url());
+    let embedder = Registry::default().connect_embedder(&name).await.unwrap();
+    assert_eq!(embedder.name(), name);
+    assert_eq!(embedder.embed(&texts(2)).await.unwrap().vectors, [[0.0, 0.5], [1.0, 0.5]]);
+    assert_eq!(server.requests()[0].json()["model"], "nomic");
+    let cases = [
+        ("nope:m", "no LM name"),
+        ("openai:", "names no model"),
+        ("local:m", "has no embedding models"),
+        ("openai:m@http://localhost:1/v1,http://localhost:2/v1", "several addresses"),
+        ("anthropic:m", "has no embeddings"),
+    ];
+    for (name, said) in cases {
+        let failed = Registry::default().connect_embedder(name).await.unwrap_err().to_string();
+        assert!(failed.contains(said), "{failed}");
+    }
 }

@@ -290,7 +290,7 @@ fn seconds(time: Duration) -> String {
 }
 
 /// The provider's id of a request, under the names that providers give it.
-fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     const NAMES: [&str; 6] = [
         "x-request-id",
         "request-id",
@@ -318,12 +318,6 @@ impl Answer<'_> {
         request_id(self.headers()).map(Arc::from)
     }
 
-    /// Whether the content is of this type.
-    pub(crate) fn is(&self, kind: &str) -> bool {
-        let value = self.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        value.is_some_and(|value| value.trim_start().starts_with(kind))
-    }
-
     /// The limit for the first token holds until [`Answer::begin`].
     pub(crate) fn await_first_event(&mut self) {
         self.begun = false;
@@ -346,8 +340,11 @@ impl Answer<'_> {
     }
 
     /// The whole body.
-    pub(crate) async fn bytes(mut self) -> Result<Vec<u8>, LmError> {
-        let mut body = Vec::new();
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>, LmError> {
+        self.bytes_after(Vec::new()).await
+    }
+
+    async fn bytes_after(mut self, mut body: Vec<u8>) -> Result<Vec<u8>, LmError> {
         while let Some(bytes) = self.chunk().await? {
             body.extend_from_slice(&bytes);
             if body.len() > REPLY_LIMIT {
@@ -360,7 +357,12 @@ impl Answer<'_> {
 
     /// The whole body as text.
     pub(crate) async fn text(self) -> Result<String, LmError> {
-        let body = self.bytes().await?;
+        self.text_after(Vec::new()).await
+    }
+
+    /// The whole body as text, of which these bytes have been read.
+    pub(crate) async fn text_after(self, head: Vec<u8>) -> Result<String, LmError> {
+        let body = self.bytes_after(head).await?;
         Ok(String::from_utf8(body)
             .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
     }

@@ -100,12 +100,22 @@ impl RemoteEmbedder {
     ) -> Result<Self, LmError> {
         let model = model.into();
         let name = format!("{}:{model}", endpoint.provider());
+        Self::named(&name, model, endpoint, config)
+    }
+
+    /// As [`RemoteEmbedder::with_config`], under this name.
+    pub(crate) fn named(
+        name: &str,
+        model: Arc<str>,
+        endpoint: Endpoint,
+        config: EmbedConfig,
+    ) -> Result<Self, LmError> {
         let form = Form::of(endpoint.wire()).ok_or_else(|| {
             let message = format!(
                 "the protocol {} has no embeddings; name a server that speaks OpenAI's or Gemini's",
                 endpoint.wire()
             );
-            LmError::new(LmErrorKind::Unsupported, name.clone(), message)
+            LmError::new(LmErrorKind::Unsupported, name, message)
         })?;
         Ok(Self { client: Client::new(name, endpoint)?, model, form, config })
     }

@@ -5,7 +5,7 @@
 //! ```text
 //! Cached      answers what was asked before, from memory or disk
 //!   Retry     repeats what failed in passing
-//!     OpenAi  speaks to the server
+//!     Remote  speaks to the server, in whichever protocol it has
 //! ```
 //!
 //! A layer is a type that wraps an [`Lm`](teleprompt_core::Lm) and is one; stack them as you like.
@@ -13,6 +13,7 @@
 
 pub mod cache;
 pub(crate) mod client;
+pub mod config;
 mod embed;
 mod endpoint;
 pub(crate) mod http;
@@ -20,18 +21,21 @@ pub mod jobs;
 mod key;
 #[cfg(feature = "local")]
 mod local;
-pub mod openai;
+mod providers;
 mod rate;
 mod refusal;
 pub mod registry;
+mod remote;
 pub mod retry;
 mod sse;
 pub(crate) mod wire;
 
 pub use cache::{CacheConfig, CacheUse, Cached};
+pub use config::Config;
 pub use embed::{EmbedConfig, RemoteEmbedder};
 pub use endpoint::{DialectOptions, Endpoint, Timeouts};
 pub use key::KeySource;
-pub use openai::{OpenAi, OpenAiConfig};
+pub use providers::{Origin, ProviderInfo};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
+pub use remote::Remote;
 pub use retry::{Retry, RetryConfig};

@@ -68,6 +68,11 @@ impl Complaint {
         self.codes.contains(what) || self.message.contains(what)
     }
 
+    /// Whether the message or the codes mention any of these.
+    pub(crate) fn mentions_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.mentions(word))
+    }
+
     /// The status that an error under a good status would have had.
     pub(crate) fn status(&self) -> u16 {
         const CODES: [(&str, u16); 12] = [

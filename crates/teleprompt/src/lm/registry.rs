@@ -7,10 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{Error, LmHandle, Result, names};
+use teleprompt_core::{EmbedderHandle, Error, LmHandle, Result, names};
 
 use super::cache::{self, CacheConfig, Cached};
-use super::openai::{OpenAi, OpenAiConfig};
+use super::config::Config;
+use super::embed::{EmbedConfig, RemoteEmbedder};
+use super::key::env;
+use super::providers::{self, Provider, ProviderInfo};
+use super::remote::Remote;
 use super::retry::Retry;
 
 /// The LM that is used where no one names another: a small one that runs in the process.
@@ -65,12 +69,23 @@ impl LmTarget {
 
 type Factory = dyn Fn(LmTarget) -> BoxFuture<'static, Result<LmHandle>> + Send + Sync;
 
+/// What a scheme stands for.
+#[derive(Clone)]
+enum Scheme {
+    Factory(Arc<Factory>),
+    Provider(Arc<Provider>),
+}
+
 /// The schemes that names may begin with.
 ///
 /// [`Registry::default`] knows
 /// - `local:NAME`, `local:PATH.gguf`: the embedded engine (feature `local`),
-/// - `openai:MODEL`: OpenAI's API, see [`OpenAiConfig`] for the key,
-/// - `openai:MODEL@http://HOST:PORT/v1`: any compatible server.
+/// - `openai:MODEL`, `anthropic:MODEL`, `ollama:MODEL`…: the built-in providers; see
+///   [`Registry::providers`] for where they are and where their keys come from,
+/// - `SCHEME:MODEL@URL`: a server at another address that speaks the scheme's protocol. It never gets
+///   the provider's own key, but `TELEPROMPT_API_KEY` if that is set.
+///
+/// [`Registry::with_config`] adds those of configuration files.
 ///
 /// ```
 /// use teleprompt::lm::{CacheMode, ConnectOptions, Registry};
@@ -90,7 +105,7 @@ type Factory = dyn Fn(LmTarget) -> BoxFuture<'static, Result<LmHandle>> + Send +
 /// ```
 #[derive(Clone)]
 pub struct Registry {
-    schemes: BTreeMap<String, Arc<Factory>>,
+    schemes: BTreeMap<String, Scheme>,
 }
 
 impl Registry {
@@ -111,8 +126,40 @@ impl Registry {
         F: Future<Output = Result<LmHandle>> + Send + 'static,
     {
         let factory: Arc<Factory> = Arc::new(move |target| Box::pin(factory(target)));
-        self.schemes.insert(scheme.to_owned(), factory);
+        self.schemes.insert(scheme.to_owned(), Scheme::Factory(factory));
         self
+    }
+
+    /// With the providers that a configuration defines.
+    #[must_use]
+    pub fn with_config(mut self, config: &Config) -> Self {
+        for (scheme, provider) in config.providers() {
+            self.schemes.insert(scheme.clone(), Scheme::Provider(provider.clone()));
+        }
+        self
+    }
+
+    /// The providers, sorted by scheme. Schemes with a factory are not among them.
+    pub fn providers(&self) -> Vec<ProviderInfo> {
+        let providers = self.schemes.values().filter_map(|scheme| match scheme {
+            Scheme::Provider(provider) => Some(provider.info()),
+            Scheme::Factory(_) => None,
+        });
+        providers.collect()
+    }
+
+    /// The bare LMs behind a name, one for each address; none where the scheme is no provider's.
+    /// Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Registry::connect_with`].
+    pub fn remotes(&self, name: &str) -> Result<Vec<Remote>> {
+        let (scheme, model) = self.split(name)?;
+        match self.schemes.get(scheme) {
+            None => Err(self.unknown(name, scheme)),
+            Some(Scheme::Factory(_)) => Ok(Vec::new()),
+            Some(Scheme::Provider(provider)) => remotes(provider, model),
+        }
     }
 
     /// The LM of this name with default options.
@@ -130,14 +177,47 @@ impl Registry {
     /// built in. Else what the scheme's factory says.
     pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
         let (scheme, model) = self.split(name)?;
-        let factory = self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))?;
+        let known = self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))?;
         let cache = cache_config(&options);
-        let target = LmTarget { scheme: scheme.to_owned(), model: model.to_owned(), options };
-        let lm = factory(target).await?;
+        let lm = match known {
+            Scheme::Provider(provider) => one_of_all(remotes(provider, model)?)?,
+            Scheme::Factory(factory) => {
+                let (scheme, model) = (scheme.to_owned(), model.to_owned());
+                factory(LmTarget { scheme, model, options }).await?
+            }
+        };
         Ok(match cache {
             None => lm,
             Some(config) => LmHandle::new(Cached::new(lm, config)),
         })
+    }
+
+    /// The embedding model of this name, such as `openai:text-embedding-3-small` or
+    /// `ollama:nomic-embed-text@http://HOST:PORT/v1`, with the defaults of [`EmbedConfig`].
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the name has no known scheme, no model, more than one address, or a scheme
+    /// that is no provider's; [`Error::Lm`]: the provider's protocol has no embeddings.
+    pub async fn connect_embedder(&self, name: &str) -> Result<EmbedderHandle> {
+        let (scheme, model) = self.split(name)?;
+        let provider = match self.schemes.get(scheme) {
+            None => return Err(self.unknown(name, scheme)),
+            Some(Scheme::Factory(_)) => {
+                return Err(Error::Config(format!(
+                    "`{name}`: `{scheme}:` has no embedding models; name a provider's, such as \
+                     openai:text-embedding-3-small or ollama:nomic-embed-text"
+                )));
+            }
+            Some(Scheme::Provider(provider)) => provider,
+        };
+        let resolved = provider.resolve(model, &env)?;
+        let [endpoint] = resolved.endpoints.as_slice() else {
+            return Err(Error::Config(format!(
+                "`{name}` has several addresses; an embedding model takes one"
+            )));
+        };
+        let (model, config) = (resolved.model.into(), EmbedConfig::default());
+        Ok(EmbedderHandle::new(RemoteEmbedder::named(name, model, endpoint.clone(), config)?))
     }
 
     fn split<'n>(&self, name: &'n str) -> Result<(&'n str, &'n str)> {
@@ -151,12 +231,12 @@ impl Registry {
     }
 
     fn unknown(&self, name: &str, scheme: &str) -> Error {
-        let known: Vec<String> = self.schemes.keys().map(|s| format!("{s}:…")).collect();
+        let known: Vec<&str> = self.schemes.keys().map(String::as_str).collect();
         let near = names::closest(scheme, self.schemes.keys().map(String::as_str));
         let hint = near.map_or_else(String::new, |near| format!("did you mean `{near}:`? "));
         Error::Config(format!(
-            "`{name}` is no LM name: {hint}names are {}, such as {DEFAULT_LM}, openai:MODEL or \
-             openai:MODEL@http://localhost:8080/v1",
+            "`{name}` is no LM name: {hint}write SCHEME:MODEL, such as {DEFAULT_LM}, openai:MODEL \
+             or vllm:MODEL@http://localhost:8080/v1; schemes are {}",
             known.join(", ")
         ))
     }
@@ -164,7 +244,11 @@ impl Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::empty().with_scheme("local", local).with_scheme("openai", openai)
+        let mut registry = Self::empty().with_scheme("local", local);
+        for (scheme, provider) in providers::built_in() {
+            registry.schemes.insert(scheme.clone(), Scheme::Provider(provider.clone()));
+        }
+        registry
     }
 }
 
@@ -203,18 +287,23 @@ fn cache_config(options: &ConnectOptions) -> Option<CacheConfig> {
     Some(config)
 }
 
-/// `MODEL` or `MODEL@URL`; a model's own name may hold an `@`.
-async fn openai(target: LmTarget) -> Result<LmHandle> {
-    let at = ["@http://", "@https://"].iter().filter_map(|mark| target.model.find(mark)).min();
-    let (model, config) = match at.and_then(|at| target.model.split_at_checked(at)) {
-        Some((model, url)) => (model, OpenAiConfig::at(url.trim_start_matches('@'))),
-        None => (target.model.as_str(), OpenAiConfig::from_env()),
+/// The LMs of a provider's name, one for each address.
+fn remotes(provider: &Provider, model: &str) -> Result<Vec<Remote>> {
+    let resolved = provider.resolve(model, &env)?;
+    let remote = |endpoint: super::Endpoint| {
+        let mut name = format!("{}:{}", provider.scheme, resolved.model);
+        if resolved.addressed {
+            name.push_str(&format!("@{}", endpoint.base_url()));
+        }
+        Remote::named(name, resolved.model, endpoint).map_err(Error::from)
     };
-    if model.is_empty() {
-        let name = target.name();
-        return Err(Error::Config(format!("`{name}` names no model; write openai:MODEL@URL")));
-    }
-    Ok(LmHandle::new(Retry::new(OpenAi::new(model, config)?)))
+    resolved.endpoints.into_iter().map(remote).collect()
+}
+
+/// SEAM for `balance`: several addresses of one model become one LM here.
+fn one_of_all(remotes: Vec<Remote>) -> Result<LmHandle> {
+    let mut lms = remotes.into_iter().map(|remote| LmHandle::new(Retry::new(remote)));
+    lms.next().ok_or_else(|| Error::Config("a name without an address".into()))
 }
 
 #[cfg(feature = "local")]
