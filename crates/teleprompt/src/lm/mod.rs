@@ -14,8 +14,10 @@
 pub mod cache;
 pub(crate) mod client;
 pub mod config;
+mod embed;
 mod endpoint;
 pub(crate) mod http;
+pub mod jobs;
 mod key;
 #[cfg(feature = "local")]
 mod local;
@@ -30,6 +32,7 @@ pub(crate) mod wire;
 
 pub use cache::{CacheConfig, CacheUse, Cached};
 pub use config::Config;
+pub use embed::{EmbedConfig, RemoteEmbedder};
 pub use endpoint::{DialectOptions, Endpoint, Timeouts};
 pub use key::KeySource;
 pub use providers::{Origin, ProviderInfo};

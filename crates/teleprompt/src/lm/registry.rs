@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{Error, LmHandle, Result, names};
+use teleprompt_core::{EmbedderHandle, Error, LmHandle, Result, names};
 
 use super::cache::{self, CacheConfig, Cached};
 use super::config::Config;
+use super::embed::{EmbedConfig, RemoteEmbedder};
 use super::key::env;
 use super::providers::{self, Provider, ProviderInfo};
 use super::remote::Remote;
@@ -189,6 +190,34 @@ impl Registry {
             None => lm,
             Some(config) => LmHandle::new(Cached::new(lm, config)),
         })
+    }
+
+    /// The embedding model of this name, such as `openai:text-embedding-3-small` or
+    /// `ollama:nomic-embed-text@http://HOST:PORT/v1`, with the defaults of [`EmbedConfig`].
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the name has no known scheme, no model, more than one address, or a scheme
+    /// that is no provider's; [`Error::Lm`]: the provider's protocol has no embeddings.
+    pub async fn connect_embedder(&self, name: &str) -> Result<EmbedderHandle> {
+        let (scheme, model) = self.split(name)?;
+        let provider = match self.schemes.get(scheme) {
+            None => return Err(self.unknown(name, scheme)),
+            Some(Scheme::Factory(_)) => {
+                return Err(Error::Config(format!(
+                    "`{name}`: `{scheme}:` has no embedding models; name a provider's, such as \
+                     openai:text-embedding-3-small or ollama:nomic-embed-text"
+                )));
+            }
+            Some(Scheme::Provider(provider)) => provider,
+        };
+        let resolved = provider.resolve(model, &env)?;
+        let [endpoint] = resolved.endpoints.as_slice() else {
+            return Err(Error::Config(format!(
+                "`{name}` has several addresses; an embedding model takes one"
+            )));
+        };
+        let (model, config) = (resolved.model.into(), EmbedConfig::default());
+        Ok(EmbedderHandle::new(RemoteEmbedder::named(name, model, endpoint.clone(), config)?))
     }
 
     fn split<'n>(&self, name: &'n str) -> Result<(&'n str, &'n str)> {

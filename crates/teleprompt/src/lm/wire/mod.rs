@@ -3,11 +3,15 @@
 //! A wire is pure. It makes bodies and reads replies; sending, timing, refusals and missing
 //! completions are the business of the client that drives it. One file each.
 
+mod anthropic;
 mod common;
+mod gemini;
 mod openai_chat;
 mod openai_responses;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod value;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -54,13 +58,15 @@ pub(crate) trait Wire: Send + Sync + 'static {
 }
 
 /// The names of all wires.
-pub(crate) const NAMES: [&str; 2] = ["openai-chat", "openai-responses"];
+pub(crate) const NAMES: [&str; 4] = ["openai-chat", "openai-responses", "anthropic", "gemini"];
 
 /// The wire of this name.
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Wire> {
     match name {
         "openai-chat" => Some(&openai_chat::OpenAiChat),
         "openai-responses" => Some(&openai_responses::OpenAiResponses),
+        "anthropic" => Some(&anthropic::Anthropic),
+        "gemini" => Some(&gemini::Gemini),
         _ => None,
     }
 }
