@@ -85,11 +85,9 @@ fn server(request: &Request) -> Response {
         }
         "crash" => Response::status(400, format!("<html>your header was {sent}</html>")),
         "nonsense" => Response::status(200, format!("not JSON: {sent}")),
-        _ if body["stream"] == true => Response::chat_stream(
-            &["[[ ## label ## ]]\na"],
-            7,
-            std::time::Duration::ZERO,
-        ),
+        _ if body["stream"] == true => {
+            Response::chat_stream(&["[[ ## label ## ]]\na"], 7, std::time::Duration::ZERO)
+        }
         _ => Response::chat("[[ ## label ## ]]\na").with_header("x-request-id", "req-1"),
     }
 }
@@ -140,11 +138,26 @@ fn no_command_prints_or_writes_the_key() {
         vault.path().join("key").display()
     );
     world.write("config/teleprompt/config.toml", &provider);
-    world.write("teleprompt.toml", &format!("[provider.gate]\nwire = \"openai-chat\"\nurl = \"{url}\"\n\
-        key_env = \"TELEPROMPT_KEY_GATE\"\n"));
+    world.write(
+        "teleprompt.toml",
+        &format!(
+            "[provider.gate]\nwire = \"openai-chat\"\nurl = \"{url}\"\n\
+        key_env = \"TELEPROMPT_KEY_GATE\"\n"
+        ),
+    );
     let metric = ["--metric", "exact_match"];
-    let eval = [&["eval", SIGNATURE, &train, "--limit", "5", "--out", "rows.jsonl"][..], &metric].concat();
-    let compile = ["compile", SIGNATURE, "--train", &train, "--optimizer", "labeled_few_shot", "-o", "o.json"];
+    let eval =
+        [&["eval", SIGNATURE, &train, "--limit", "5", "--out", "rows.jsonl"][..], &metric].concat();
+    let compile = [
+        "compile",
+        SIGNATURE,
+        "--train",
+        &train,
+        "--optimizer",
+        "labeled_few_shot",
+        "-o",
+        "o.json",
+    ];
     let compile = [&compile[..], &metric].concat();
     let commands: &[&[&str]] = &[
         &["run", SIGNATURE, "text=one"],

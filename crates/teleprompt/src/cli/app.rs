@@ -10,9 +10,9 @@ use teleprompt_core::{
 
 use super::args::{Common, ModuleKind};
 use super::offline::Offline;
-use super::{OWN, config, history, usage};
+use super::{OWN, history, usage};
 use crate::adapter;
-use crate::lm::{ConnectOptions, DEFAULT_LM, Registry, Traced};
+use crate::lm::{Config, ConnectOptions, DEFAULT_LM, Registry};
 use crate::module::{ChainOfThought, Predict, Tuned};
 use crate::pipeline::Pipeline;
 use crate::saved::{SavedProgram, Source};
@@ -138,20 +138,24 @@ impl App {
         if let Some(lm) = std::env::var("TELEPROMPT_LM").ok().filter(|v| !v.is_empty()) {
             return Ok((lm, "TELEPROMPT_LM".into()));
         }
-        if let Some((lm, file)) = config::lm()? {
-            return Ok((lm, file.display().to_string()));
+        if let Some((lm, file)) = Config::load()?.lm() {
+            return Ok((lm.to_owned(), file.display().to_string()));
         }
         Ok((DEFAULT_LM.into(), "the default".into()))
     }
 
+    /// The schemes that names may have here: the built-in ones and those of the configuration.
+    pub fn registry(&self) -> Result<Registry> {
+        Ok(Registry::default().with_config(&Config::load()?))
+    }
+
+    pub fn connect_options(&self) -> ConnectOptions {
+        let history = history::kept();
+        ConnectOptions { quiet: self.common.quiet, history, ..ConnectOptions::default() }
+    }
+
     pub async fn connect(&self, name: &str) -> Result<LmHandle> {
-        let options = ConnectOptions { quiet: self.common.quiet, ..ConnectOptions::default() };
-        let lm = Registry::default().connect_with(name, options).await?;
-        let traced = Traced::new(lm);
-        Ok(LmHandle::new(match history::kept() {
-            Some(history) => traced.with_history(history),
-            None => traced,
-        }))
+        self.registry()?.connect_with(name, self.connect_options()).await
     }
 
     /// The context without an LM, for commands that call none.

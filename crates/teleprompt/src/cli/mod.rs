@@ -12,7 +12,6 @@
 mod app;
 mod args;
 mod compile;
-mod config;
 mod diff;
 mod eval;
 mod history;

@@ -121,7 +121,7 @@ fn http_date(text: &str) -> Option<u64> {
 
 /// Days of the Gregorian calendar, counted in years that begin in March (H. Hinnant,
 /// "chrono-compatible low-level date algorithms").
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+pub(crate) fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
     let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;

@@ -7,11 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{Error, LmHandle, Result, names};
+use teleprompt_core::{EmbedderHandle, Error, LmHandle, Result, names};
 
-use super::cache::{self, CacheConfig, Cached};
-use super::openai::{OpenAi, OpenAiConfig};
-use super::retry::Retry;
+use super::cache::{self, CacheConfig};
+use super::config::Config;
+use super::embed::{EmbedConfig, RemoteEmbedder};
+use super::history::History;
+use super::key::env;
+use super::price::PriceTable;
+use super::providers::{self, Provider, ProviderInfo};
+use super::remote::Remote;
+use super::stack::{Stack, StackOptions};
 
 /// The LM that is used where no one names another: a small one that runs in the process.
 pub const DEFAULT_LM: &str = "local:smollm2-135m";
@@ -32,20 +38,22 @@ pub enum CacheMode {
 }
 
 /// How to connect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// Where answers are kept. Default: [`CacheMode::Disk`].
     pub cache: CacheMode,
     /// Threads of an LM that runs in the process (`local:`); others have none. Default: as many as
     /// the engine sees fit.
     pub threads: Option<u32>,
+    /// Where the last calls are kept to be looked at. Default: nowhere.
+    pub history: Option<History>,
     /// Nothing on standard error: no progress of a model's pull, no warning of the cache.
     /// Default: `false`.
     pub quiet: bool,
 }
 
 /// What a scheme's factory has to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LmTarget {
     /// What stands before the first colon of the name.
@@ -65,12 +73,27 @@ impl LmTarget {
 
 type Factory = dyn Fn(LmTarget) -> BoxFuture<'static, Result<LmHandle>> + Send + Sync;
 
+/// What a scheme stands for.
+#[derive(Clone)]
+enum Scheme {
+    Factory(Arc<Factory>),
+    Provider(Arc<Provider>),
+}
+
 /// The schemes that names may begin with.
 ///
 /// [`Registry::default`] knows
 /// - `local:NAME`, `local:PATH.gguf`: the embedded engine (feature `local`),
-/// - `openai:MODEL`: OpenAI's API, see [`OpenAiConfig`] for the key,
-/// - `openai:MODEL@http://HOST:PORT/v1`: any compatible server.
+/// - `openai:MODEL`, `anthropic:MODEL`, `ollama:MODEL`…: the built-in providers; see
+///   [`Registry::providers`] for where they are and where their keys come from,
+/// - `SCHEME:MODEL@URL`: a server at another address that speaks the scheme's protocol. It never gets
+///   the provider's own key, but `TELEPROMPT_API_KEY` if that is set,
+/// - `SCHEME:MODEL@URL1,URL2`: several servers of one model, as [`Balanced`](super::Balanced),
+/// - `A | B`: two of these names, the second for when the first fails, as
+///   [`Fallback`](super::Fallback).
+///
+/// [`Registry::with_config`] adds the providers and prices of configuration files. Around the LMs
+/// stand the layers of [`Stack`]; those of a factory get no retry, rate limit and time-out.
 ///
 /// ```
 /// use teleprompt::lm::{CacheMode, ConnectOptions, Registry};
@@ -84,23 +107,24 @@ type Factory = dyn Fn(LmTarget) -> BoxFuture<'static, Result<LmHandle>> + Send +
 /// });
 /// let options = ConnectOptions { cache: CacheMode::Memory, ..ConnectOptions::default() };
 /// let lm = registry.connect_with("echo:loud", options).await?;
-/// assert_eq!(lm.describe(), "cache(memory) → echo:loud");
+/// assert_eq!(lm.describe(), "trace → cache(memory) → price(unknown) → echo:loud");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Registry {
-    schemes: BTreeMap<String, Arc<Factory>>,
+    schemes: BTreeMap<String, Scheme>,
+    prices: Arc<PriceTable>,
 }
 
 impl Registry {
     /// A registry that knows no scheme.
     pub fn empty() -> Self {
-        Self { schemes: BTreeMap::new() }
+        Self { schemes: BTreeMap::new(), prices: Arc::new(PriceTable::builtin().clone()) }
     }
 
-    /// With one more scheme, or another meaning of one. The factory gives the bare LM with the
-    /// layers that it needs below a cache, such as [`Retry`]; the cache is added.
+    /// With one more scheme, or another meaning of one. The factory gives the bare LM, with those of
+    /// retry, rate limit and time-out that it needs; trace, cache and price are added.
     #[must_use]
     pub fn with_scheme<F>(
         mut self,
@@ -111,8 +135,43 @@ impl Registry {
         F: Future<Output = Result<LmHandle>> + Send + 'static,
     {
         let factory: Arc<Factory> = Arc::new(move |target| Box::pin(factory(target)));
-        self.schemes.insert(scheme.to_owned(), factory);
+        self.schemes.insert(scheme.to_owned(), Scheme::Factory(factory));
         self
+    }
+
+    /// With the providers and prices that a configuration defines.
+    #[must_use]
+    pub fn with_config(mut self, config: &Config) -> Self {
+        if !config.prices().is_empty() {
+            self.prices = Arc::new((*self.prices).clone().with(config.prices().clone()));
+        }
+        for (scheme, provider) in config.providers() {
+            self.schemes.insert(scheme.clone(), Scheme::Provider(provider.clone()));
+        }
+        self
+    }
+
+    /// The providers, sorted by scheme. Schemes with a factory are not among them.
+    pub fn providers(&self) -> Vec<ProviderInfo> {
+        let providers = self.schemes.values().filter_map(|scheme| match scheme {
+            Scheme::Provider(provider) => Some(provider.info()),
+            Scheme::Factory(_) => None,
+        });
+        providers.collect()
+    }
+
+    /// The bare LMs behind a name, one for each address; none where the scheme is no provider's.
+    /// Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Registry::connect_with`].
+    pub fn remotes(&self, name: &str) -> Result<Vec<Remote>> {
+        let (scheme, model) = self.split(name)?;
+        match self.schemes.get(scheme) {
+            None => Err(self.unknown(name, scheme)),
+            Some(Scheme::Factory(_)) => Ok(Vec::new()),
+            Some(Scheme::Provider(provider)) => remotes(provider, model),
+        }
     }
 
     /// The LM of this name with default options.
@@ -123,21 +182,70 @@ impl Registry {
         self.connect_with(name, ConnectOptions::default()).await
     }
 
-    /// The LM of this name, cached as the options say.
+    /// The LM of this name, with the layers of [`Stack`] around it.
     ///
     /// # Errors
     /// [`Error::Config`]: the name has no known scheme, or no model, or needs a feature that is not
     /// built in. Else what the scheme's factory says.
     pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
+        let stack = Stack::new(StackOptions {
+            history: options.history.clone(),
+            cache: cache_config(&options),
+            // A provider's client has time limits of its own, those of its endpoint.
+            timeout: None,
+            prices: Some(self.prices.clone()),
+            ..StackOptions::default()
+        });
+        let mut names = name.split('|').map(str::trim);
+        let first = self.link(names.next().unwrap_or_default(), &options, &stack).await?;
+        let mut others = Vec::new();
+        for name in names {
+            others.push(self.link(name, &options, &stack).await?);
+        }
+        Ok(stack.around(first, others))
+    }
+
+    /// One LM of a chain, with the layers that it has of its own.
+    async fn link(&self, name: &str, options: &ConnectOptions, stack: &Stack) -> Result<LmHandle> {
         let (scheme, model) = self.split(name)?;
-        let factory = self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))?;
-        let cache = cache_config(&options);
-        let target = LmTarget { scheme: scheme.to_owned(), model: model.to_owned(), options };
-        let lm = factory(target).await?;
-        Ok(match cache {
-            None => lm,
-            Some(config) => LmHandle::new(Cached::new(lm, config)),
-        })
+        match self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))? {
+            Scheme::Provider(provider) => {
+                stack.servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
+            }
+            Scheme::Factory(factory) => {
+                let (scheme, model) = (scheme.to_owned(), model.to_owned());
+                let target = LmTarget { scheme, model, options: options.clone() };
+                Ok(stack.in_process(factory(target).await?))
+            }
+        }
+    }
+
+    /// The embedding model of this name, such as `openai:text-embedding-3-small` or
+    /// `ollama:nomic-embed-text@http://HOST:PORT/v1`, with the defaults of [`EmbedConfig`].
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the name has no known scheme, no model, more than one address, or a scheme
+    /// that is no provider's; [`Error::Lm`]: the provider's protocol has no embeddings.
+    pub async fn connect_embedder(&self, name: &str) -> Result<EmbedderHandle> {
+        let (scheme, model) = self.split(name)?;
+        let provider = match self.schemes.get(scheme) {
+            None => return Err(self.unknown(name, scheme)),
+            Some(Scheme::Factory(_)) => {
+                return Err(Error::Config(format!(
+                    "`{name}`: `{scheme}:` has no embedding models; name a provider's, such as \
+                     openai:text-embedding-3-small or ollama:nomic-embed-text"
+                )));
+            }
+            Some(Scheme::Provider(provider)) => provider,
+        };
+        let resolved = provider.resolve(model, &env)?;
+        let [endpoint] = resolved.endpoints.as_slice() else {
+            return Err(Error::Config(format!(
+                "`{name}` has several addresses; an embedding model takes one"
+            )));
+        };
+        let (model, config) = (resolved.model.into(), EmbedConfig::default());
+        Ok(EmbedderHandle::new(RemoteEmbedder::named(name, model, endpoint.clone(), config)?))
     }
 
     fn split<'n>(&self, name: &'n str) -> Result<(&'n str, &'n str)> {
@@ -151,12 +259,12 @@ impl Registry {
     }
 
     fn unknown(&self, name: &str, scheme: &str) -> Error {
-        let known: Vec<String> = self.schemes.keys().map(|s| format!("{s}:…")).collect();
+        let known: Vec<&str> = self.schemes.keys().map(String::as_str).collect();
         let near = names::closest(scheme, self.schemes.keys().map(String::as_str));
         let hint = near.map_or_else(String::new, |near| format!("did you mean `{near}:`? "));
         Error::Config(format!(
-            "`{name}` is no LM name: {hint}names are {}, such as {DEFAULT_LM}, openai:MODEL or \
-             openai:MODEL@http://localhost:8080/v1",
+            "`{name}` is no LM name: {hint}write SCHEME:MODEL, such as {DEFAULT_LM}, openai:MODEL \
+             or vllm:MODEL@http://localhost:8080/v1; schemes are {}",
             known.join(", ")
         ))
     }
@@ -164,7 +272,11 @@ impl Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::empty().with_scheme("local", local).with_scheme("openai", openai)
+        let mut registry = Self::empty().with_scheme("local", local);
+        for (scheme, provider) in providers::built_in() {
+            registry.schemes.insert(scheme.clone(), Scheme::Provider(provider.clone()));
+        }
+        registry
     }
 }
 
@@ -203,18 +315,17 @@ fn cache_config(options: &ConnectOptions) -> Option<CacheConfig> {
     Some(config)
 }
 
-/// `MODEL` or `MODEL@URL`; a model's own name may hold an `@`.
-async fn openai(target: LmTarget) -> Result<LmHandle> {
-    let at = ["@http://", "@https://"].iter().filter_map(|mark| target.model.find(mark)).min();
-    let (model, config) = match at.and_then(|at| target.model.split_at_checked(at)) {
-        Some((model, url)) => (model, OpenAiConfig::at(url.trim_start_matches('@'))),
-        None => (target.model.as_str(), OpenAiConfig::from_env()),
+/// The LMs of a provider's name, one for each address.
+fn remotes(provider: &Provider, model: &str) -> Result<Vec<Remote>> {
+    let resolved = provider.resolve(model, &env)?;
+    let remote = |endpoint: super::Endpoint| {
+        let mut name = format!("{}:{}", provider.scheme, resolved.model);
+        if resolved.addressed {
+            name.push_str(&format!("@{}", endpoint.base_url()));
+        }
+        Remote::named(name, resolved.model, endpoint).map_err(Error::from)
     };
-    if model.is_empty() {
-        let name = target.name();
-        return Err(Error::Config(format!("`{name}` names no model; write openai:MODEL@URL")));
-    }
-    Ok(LmHandle::new(Retry::new(OpenAi::new(model, config)?)))
+    resolved.endpoints.into_iter().map(remote).collect()
 }
 
 #[cfg(feature = "local")]

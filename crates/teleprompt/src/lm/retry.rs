@@ -34,6 +34,22 @@ impl Default for RetryConfig {
     }
 }
 
+impl RetryConfig {
+    /// The result of the first attempt that does not fail in passing, or the last failure.
+    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, LmError>
+    where
+        F: Future<Output = Result<T, LmError>>,
+    {
+        let mut attempts = Attempts::new(self);
+        loop {
+            match attempt().await {
+                Ok(found) => return Ok(found),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+}
+
 /// Repeats what can succeed later ([`LmError::is_retryable`]): broken connections, time-outs, rate
 /// limits, failures and overload of the server. All else, such as a refused key, is tried once. A
 /// reply that came whole is never asked for again, whatever is in it.
@@ -70,16 +86,12 @@ impl<L: Lm> Retry<L> {
         Self { inner, config }
     }
 
-    fn attempts(&self) -> Attempts<'_> {
-        Attempts { config: &self.config, begin: Instant::now(), failed: 0 }
-    }
-
     /// The first piece and the rest of a stream that has begun.
     async fn begin<'a>(
         &'a self,
         request: &'a LmRequest,
     ) -> Result<(Option<LmChunk>, LmStream<'a>), LmError> {
-        let mut attempts = self.attempts();
+        let mut attempts = Attempts::new(&self.config);
         loop {
             let mut stream = self.inner.stream(request);
             match stream.next().await.transpose() {
@@ -97,7 +109,11 @@ struct Attempts<'a> {
     failed: u32,
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
+    fn new(config: &'a RetryConfig) -> Self {
+        Self { config, begin: Instant::now(), failed: 0 }
+    }
+
     /// Waits for the next attempt, or gives the error back if there is to be none.
     async fn after(&mut self, error: LmError) -> Result<(), LmError> {
         self.failed += 1;
@@ -107,7 +123,9 @@ impl Attempts<'_> {
         if self.failed > self.config.retries {
             return Err(self.given_up(error, ""));
         }
-        let wait = error.retry_after.unwrap_or_else(|| self.backoff(random_part()));
+        let wait = error.retry_after.unwrap_or_else(|| {
+            backoff(self.config.first_wait, self.config.longest_wait, self.failed, random_part())
+        });
         if self.begin.elapsed() + wait > self.config.total {
             let reason = format!(
                 ": another would begin later than {} s after the first",
@@ -119,12 +137,6 @@ impl Attempts<'_> {
         Ok(())
     }
 
-    fn backoff(&self, part: f64) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.failed.saturating_sub(1));
-        let wait = self.config.first_wait.saturating_mul(doubled).min(self.config.longest_wait);
-        wait.mul_f64(1.0 - part / 2.0)
-    }
-
     fn given_up(&self, mut error: LmError, reason: &str) -> LmError {
         if self.failed > 1 || !reason.is_empty() {
             let times = if self.failed == 1 { "attempt" } else { "attempts" };
@@ -134,21 +146,22 @@ impl Attempts<'_> {
     }
 }
 
+/// The wait after this many attempts, counted from 1: doubled each time, up to the longest; `part`
+/// in [0, 1] says how much of a half is taken off.
+pub(crate) fn backoff(first: Duration, longest: Duration, attempts: u32, part: f64) -> Duration {
+    let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
+    first.saturating_mul(doubled).min(longest).mul_f64(1.0 - part / 2.0)
+}
+
 /// A number in [0, 1), another one each time: the standard library seeds each hasher at random.
-fn random_part() -> f64 {
+pub(crate) fn random_part() -> f64 {
     let bits = RandomState::new().hash_one(Instant::now());
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl<L: Lm> Lm for Retry<L> {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        let mut attempts = self.attempts();
-        loop {
-            match self.inner.generate(request).await {
-                Ok(response) => return Ok(response),
-                Err(error) => attempts.after(error).await?,
-            }
-        }
+        self.config.run(|| self.inner.generate(request)).await
     }
 
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
@@ -173,7 +186,7 @@ mod tests {
     fn waits_double_up_to_the_longest_and_lose_up_to_half() {
         let config = RetryConfig::default();
         let wait = |failed, part| {
-            Attempts { config: &config, begin: Instant::now(), failed }.backoff(part).as_millis()
+            backoff(config.first_wait, config.longest_wait, failed, part).as_millis()
         };
         assert_eq!([1, 2, 3].map(|failed| wait(failed, 0.0)), [500, 1000, 2000]);
         assert_eq!(wait(2, 1.0), 500);

@@ -127,9 +127,8 @@ impl Stack {
         first: LmHandle,
         others: impl IntoIterator<Item = LmHandle>,
     ) -> LmHandle {
-        let part = |lm| self.retry(self.inner(lm));
-        let chain = Fallback::new(part(first), others.into_iter().map(part));
-        self.outer(LmHandle::new(chain.with_config(self.options.fallback)))
+        let link = |lm| self.retry(self.inner(lm));
+        self.around(link(first), others.into_iter().map(link).collect())
     }
 
     /// Around servers of one model, as [`Balanced`] does.
@@ -137,16 +136,43 @@ impl Stack {
     /// # Errors
     /// As [`Balanced::new`].
     pub fn balance(&self, servers: impl IntoIterator<Item = LmHandle>) -> Result<LmHandle> {
-        let balanced = Balanced::new(servers.into_iter().map(|lm| self.inner(lm)))?;
-        Ok(self.outer(self.retry(LmHandle::new(balanced))))
+        Ok(self.outer(self.servers(servers)?))
+    }
+
+    /// A link of a chain: one server, or several of one model, with the layers of their own.
+    pub(crate) fn servers(&self, servers: impl IntoIterator<Item = LmHandle>) -> Result<LmHandle> {
+        let mut servers: Vec<LmHandle> = servers.into_iter().map(|lm| self.inner(lm)).collect();
+        let lm = match servers.pop() {
+            Some(only) if servers.is_empty() => only,
+            last => LmHandle::new(Balanced::new(servers.into_iter().chain(last))?),
+        };
+        Ok(self.retry(lm))
+    }
+
+    /// A link of a chain that is no server: nothing to repeat and no limits to keep to.
+    pub(crate) fn in_process(&self, lm: LmHandle) -> LmHandle {
+        self.priced(lm)
+    }
+
+    /// What all links share; several of them are a [`Fallback`].
+    pub(crate) fn around(&self, first: LmHandle, others: Vec<LmHandle>) -> LmHandle {
+        if others.is_empty() {
+            return self.outer(first);
+        }
+        self.outer(LmHandle::new(Fallback::new(first, others).with_config(self.options.fallback)))
+    }
+
+    fn priced(&self, lm: LmHandle) -> LmHandle {
+        match &self.options.prices {
+            Some(table) => LmHandle::new(Priced::with_table(lm, table)),
+            None => lm,
+        }
     }
 
     /// What each provider has of its own.
     fn inner(&self, mut lm: LmHandle) -> LmHandle {
-        let StackOptions { prices, timeout, limit, .. } = &self.options;
-        if let Some(table) = prices {
-            lm = LmHandle::new(Priced::with_table(lm, table));
-        }
+        let StackOptions { timeout, limit, .. } = &self.options;
+        lm = self.priced(lm);
         if let Some(config) = timeout {
             lm = LmHandle::new(Timed::new(lm, *config));
         }

@@ -3,6 +3,16 @@
 //! A wire is pure. It makes bodies and reads replies; sending, timing, refusals and missing
 //! completions are the business of the client that drives it. One file each.
 
+mod anthropic;
+mod common;
+mod gemini;
+mod openai_chat;
+mod openai_responses;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod value;
+
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use teleprompt_core::{Capabilities, LmChunk, LmRequest, LmResponse};
@@ -23,6 +33,11 @@ pub(crate) trait Wire: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether the protocol has stop texts. Where it has none, the client cuts the reply.
+    fn has_stop(&self) -> bool {
+        true
+    }
+
     /// What the protocol can express. A server may do less; the client learns that.
     fn capabilities(&self) -> Capabilities;
 
@@ -40,6 +55,20 @@ pub(crate) trait Wire: Send + Sync + 'static {
 
     /// A reader for one streamed reply.
     fn reader(&self) -> Box<dyn StreamReader>;
+}
+
+/// The names of all wires.
+pub(crate) const NAMES: [&str; 4] = ["openai-chat", "openai-responses", "anthropic", "gemini"];
+
+/// The wire of this name.
+pub(crate) fn by_name(name: &str) -> Option<&'static dyn Wire> {
+    match name {
+        "openai-chat" => Some(&openai_chat::OpenAiChat),
+        "openai-responses" => Some(&openai_responses::OpenAiResponses),
+        "anthropic" => Some(&anthropic::Anthropic),
+        "gemini" => Some(&gemini::Gemini),
+        _ => None,
+    }
 }
 
 /// How a key is sent.
@@ -77,6 +106,11 @@ pub(crate) struct Dialect {
     pub sampling: bool,
     /// Hints for the provider's cache of prompts are sent.
     pub prompt_cache: bool,
+    /// The wanted measure of reasoning is sent.
+    pub effort: bool,
+    /// What the LM thought in earlier turns is sent back to it, and asked for in the form that this
+    /// needs.
+    pub reasoning_back: bool,
 }
 
 /// Reads the events of one streamed reply.
