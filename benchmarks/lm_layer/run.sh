@@ -2,7 +2,8 @@
 # The LM layer under load, side by side with DSPy, on one fault server; writes RESULTS.md.
 #
 # Settings are variables: CALLS (2000), IN_FLIGHT (512), LATENCY_MS (500), FAULTS (0.2), SEED (1),
-# TIMEOUT (3, seconds for one attempt), RETRIES (8).
+# TIMEOUT (3, seconds for one attempt), RETRIES (8), DSPY_MODE (threads: measured faster than async,
+# which LiteLLM's client holds at 100 connections).
 # TELEPROMPT_CLIENT is the command of the other client. It is run with the variables above and with
 # BASE_URL, MODEL and TAG exported, and prints a line as dspy_client.py does. The server's answer to
 # a text is `echo:` and the text; texts are "$TAG 0", "$TAG 1"….
@@ -44,7 +45,7 @@ trap 'kill "${server:-0}" 2>/dev/null || true' EXIT
 dspy() {
     "$python" "$here/dspy_client.py" --base-url "$BASE_URL" --model "$MODEL" --calls "$CALLS" \
         --in-flight "$IN_FLIGHT" --latency-ms "$LATENCY_MS" --retries "$RETRIES" \
-        --timeout "$TIMEOUT" --mode "${DSPY_MODE:-async}" --tag "$TAG"
+        --timeout "$TIMEOUT" --mode "${DSPY_MODE:-threads}" --tag "$TAG"
 }
 
 export TAG=q

@@ -19,7 +19,8 @@ async fn ask(server: &FakeServer, text: &str) -> Option<String> {
     let body = json!({"messages": [{"role": "user", "content": text}]}).to_string();
     let address = server.url();
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok().map(|_| answer)
