@@ -17,7 +17,6 @@ import time
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 import dspy
-import httpx
 import litellm
 
 
@@ -31,7 +30,6 @@ def arguments():
     parser.add_argument("--retries", type=int, default=8)
     parser.add_argument("--timeout", type=float, default=3.0, help="seconds for one attempt")
     parser.add_argument("--mode", choices=["async", "threads"], default="threads")
-    parser.add_argument("--connections", choices=["default", "unbounded"], default="unbounded")
     parser.add_argument("--tag", default="q", help="start of each text; another one asks anew")
     return parser.parse_args()
 
@@ -81,11 +79,6 @@ def main():
     args = arguments()
     logging.disable(logging.CRITICAL)
     litellm.suppress_debug_info = True
-    if args.connections == "unbounded":
-        # As they come, both modes were seen to keep about 100 connections open and no more.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        litellm.client_session = httpx.Client(limits=limits)
-        litellm.aclient_session = httpx.AsyncClient(limits=limits)
     lm = dspy.LM(
         f"openai/{args.model}",
         api_base=args.base_url,
@@ -106,7 +99,7 @@ def main():
     rate = args.calls / seconds
     ideal = args.in_flight / (args.latency_ms / 1000)
     print(json.dumps({
-        "client": f"dspy {dspy.__version__} ({args.mode}, connections {args.connections})",
+        "client": f"dspy {dspy.__version__} ({args.mode})",
         "calls": args.calls,
         "in_flight": args.in_flight,
         "correct": tally.correct,
