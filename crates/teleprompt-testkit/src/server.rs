@@ -220,6 +220,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, open: Open) {
     while let Some(request) = http::read_request(&mut stream, &mut buffer).await {
         let place = lock(&seen.ledger).arrived(ledger::tag(&request));
         let response = handler(&request);
+        let last = request.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
         seen.hits.fetch_add(1, Ordering::Relaxed);
         if !seen.lean {
             lock(&seen.requests).push(request);
@@ -231,7 +232,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, open: Open) {
         if sent.is_err() {
             seen.abandoned.fetch_add(1, Ordering::Relaxed);
         }
-        if !whole {
+        if last || !whole {
             return;
         }
     }

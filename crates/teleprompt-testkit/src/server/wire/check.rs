@@ -62,7 +62,6 @@ impl ParsedRequest {
 
 type Checked<T> = Result<T, Box<Response>>;
 
-#[expect(clippy::result_large_err, reason = "an answer, not a failure")]
 pub(super) fn check(wire: Wire, request: &Request, model: &str) -> Result<ParsedRequest, Response> {
     checked(wire, request, model).map_err(|refusal| *refusal)
 }

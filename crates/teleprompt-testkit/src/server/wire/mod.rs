@@ -105,8 +105,6 @@ impl Wire {
     ///
     /// # Errors
     /// The provider's refusal.
-    // The error is the answer to be sent, as in a web framework.
-    #[expect(clippy::result_large_err, reason = "an answer, not a failure")]
     pub fn check(self, request: &Request, model: &str) -> Result<ParsedRequest, Response> {
         check::check(self, request, model)
     }
