@@ -51,7 +51,7 @@ pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
 pub use limit::{RateLimitConfig, RateLimited};
 pub use metered::Metered;
 pub use openai::{OpenAi, OpenAiConfig};
-pub use price::{LongPrice, PriceTable, Priced, Tariff};
+pub use price::{LongPrice, PricePerMillion, PriceTable, Priced, Tariff};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
 pub use replay::{Recorder, Replay};
 pub use retry::{Retry, RetryConfig};
