@@ -112,7 +112,9 @@ async fn a_server_that_recovers_is_asked_again_and_a_refused_key_is_not() {
     for status in [408, 500, 502, 503, 529] {
         let failing = Response::api_error(status, "", "later").with_header("retry-after", "0");
         let server = FakeServer::script([failing, Response::chat("ok")]).await.unwrap();
-        let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
+        let lm = Retry::new(
+            Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap(),
+        );
         assert_eq!(lm.generate(&request()).await.unwrap().completions[0].text, "ok");
         assert_eq!(server.hits(), 2, "HTTP {status}");
     }

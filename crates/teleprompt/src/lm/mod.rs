@@ -64,7 +64,7 @@ pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
 pub use key::KeySource;
 pub use limit::{RateLimitConfig, RateLimited};
 pub use metered::Metered;
-pub use price::{LongPrice, PriceTable, Priced, Tariff};
+pub use price::{LongPrice, PricePerMillion, PriceTable, Priced, Tariff};
 pub use providers::{Origin, ProviderInfo};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
 pub use remote::Remote;

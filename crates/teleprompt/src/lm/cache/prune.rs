@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 use teleprompt_core::{Error, Result};
@@ -32,11 +32,13 @@ pub(super) struct Bound {
     bytes: u64,
     /// Written by this cache since the last look.
     written: AtomicU64,
+    /// A thread is at it.
+    looking: AtomicBool,
 }
 
 impl Bound {
     pub(super) fn new(dir: PathBuf, bytes: u64) -> Arc<Self> {
-        Arc::new(Self { dir, bytes, written: AtomicU64::new(0) })
+        Arc::new(Self { dir, bytes, written: AtomicU64::new(0), looking: AtomicBool::new(false) })
     }
 
     /// Looks at the folder, unless another process did a short while ago and found it small enough.
@@ -48,22 +50,38 @@ impl Bound {
 
     /// Counts what was written, and looks at the folder from time to time.
     pub(super) fn wrote(self: &Arc<Self>, bytes: u64) {
-        let before = self.written.fetch_add(bytes, Relaxed);
-        let part = (self.bytes / PART).max(1);
-        if before < part && before.saturating_add(bytes) >= part {
+        self.written.fetch_add(bytes, SeqCst);
+        if self.is_due() {
             self.look();
         }
     }
 
+    fn is_due(&self) -> bool {
+        self.written.load(SeqCst) >= (self.bytes / PART).max(1)
+    }
+
     fn look(self: &Arc<Self>) {
+        if self.looking.swap(true, SeqCst) {
+            return;
+        }
         let bound = self.clone();
         let work = move || {
-            bound.written.store(0, Relaxed);
-            // A folder that cannot be read is told of where an entry is written.
-            let _ = keep_below(&bound.dir, bound.bytes);
+            loop {
+                bound.written.store(0, SeqCst);
+                // A folder that cannot be read is told of where an entry is written.
+                let _ = keep_below(&bound.dir, bound.bytes);
+                bound.looking.store(false, SeqCst);
+                // What was written meanwhile may be too much again.
+                if !bound.is_due() || bound.looking.swap(true, SeqCst) {
+                    break;
+                }
+            }
         };
-        // Without a thread it is done at the next occasion.
-        let _ = std::thread::Builder::new().name("teleprompt-cache".into()).spawn(work);
+        let thread = std::thread::Builder::new().name("teleprompt-cache".into()).spawn(work);
+        if thread.is_err() {
+            // It is done at the next occasion.
+            self.looking.store(false, SeqCst);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use teleprompt_core::{Lm, LmError, LmRequest, LmResponse, LmStream, Money, Price
 use super::forward::{End, forward, watch_stream};
 
 pub(crate) use table::split_address;
-pub use table::{LongPrice, PriceTable, Tariff};
+pub use table::{LongPrice, PricePerMillion, PriceTable, Tariff};
 
 /// Writes the cost of each call into its usage: [`Usage::priced_calls`] 1 and [`Usage::cost`]. Where
 /// the price is not known, or the reply does not tell its tokens, both stay 0, which

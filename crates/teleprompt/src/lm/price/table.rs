@@ -180,7 +180,7 @@ struct File {
 #[derive(Deserialize)]
 struct Row {
     #[serde(flatten)]
-    usual: Figures,
+    usual: PricePerMillion,
     long: Option<LongRow>,
 }
 
@@ -188,19 +188,33 @@ struct Row {
 struct LongRow {
     above: u64,
     #[serde(flatten)]
-    figures: Figures,
+    figures: PricePerMillion,
 }
 
-#[derive(Deserialize)]
-struct Figures {
-    input: f64,
-    output: f64,
-    cached_input: Option<f64>,
-    cache_write: Option<f64>,
+/// A price as people write it, in dollars for a million tokens: what a configuration file has.
+///
+/// ```
+/// use teleprompt::Price;
+/// use teleprompt::lm::PricePerMillion;
+///
+/// let figures: PricePerMillion = toml::from_str("input = 3\noutput = 15").unwrap();
+/// assert_eq!(Price::from(figures), Price::per_million(3.0, 15.0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct PricePerMillion {
+    /// Prompt tokens.
+    pub input: f64,
+    /// Completion tokens.
+    pub output: f64,
+    /// Prompt tokens that the provider's cache had. Default: as `input`.
+    pub cached_input: Option<f64>,
+    /// Prompt tokens that are written to the provider's cache. Default: as `input`.
+    pub cache_write: Option<f64>,
 }
 
-impl From<Figures> for Price {
-    fn from(f: Figures) -> Self {
+impl From<PricePerMillion> for Price {
+    fn from(f: PricePerMillion) -> Self {
         let token = |million: f64| Money::dollars(million / 1e6);
         let usual = Price::per_million(f.input, f.output);
         Price {
