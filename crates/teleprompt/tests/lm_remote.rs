@@ -41,7 +41,7 @@ fn request() -> LmRequest {
 /// A server that refuses requests whose body has something at this place.
 async fn refusing(place: &'static str, message: &'static str) -> FakeServer {
     FakeServer::start(move |request: &Request| match request.json().pointer(place) {
-        Some(_) => Response::api_error(400, "unsupported_value", message),
+        Some(_) => Response::api_error(400, "invalid_request_error", message),
         None => Response::chat("ok"),
     })
     .await
