@@ -16,6 +16,7 @@ mod diff;
 mod eval;
 mod history;
 mod inputs;
+mod lm;
 mod log;
 mod models;
 mod offline;
@@ -106,6 +107,7 @@ async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
         Some(Command::Compile(args)) => compile::compile(&app, &args).await,
         Some(Command::Show(args)) => show::show(&app, &args),
         Some(Command::Diff(args)) => diff::diff(&app, &args),
+        Some(Command::Lm(args)) => lm::lm(&app, &args).await,
         Some(Command::Models(args)) => models::models(&app, &args).await,
         Some(Command::Cache(args)) => models::cache(&app, &args),
         Some(Command::History(args)) => history::history(&app, &args),
