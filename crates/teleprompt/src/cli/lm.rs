@@ -1,7 +1,7 @@
 //! `teleprompt lm`: which language models there are, and what stands behind a name.
 
 use serde_json::{Value, json};
-use teleprompt_core::{Capabilities, Lm, Result};
+use teleprompt_core::{Capabilities, Lm, Money, Price, Result};
 
 use super::app::App;
 use super::args::{LmAction, LmArgs};
@@ -60,33 +60,56 @@ fn key_text(key: &KeySource, is_set: Option<bool>) -> String {
 
 /// Sends nothing; an embedded model is not loaded.
 async fn show(app: &App, registry: &Registry, name: &str) -> Result<()> {
-    let remotes = registry.remotes(name)?;
-    if remotes.is_empty() {
-        let stack = format!("{name} (loaded when it is first called)");
-        return match app.common.json {
-            true => output::json(&json!({"lm": name, "stack": name, "servers": []})),
-            false => output::print(&stack),
-        };
-    }
     let options = ConnectOptions { quiet: true, ..app.connect_options() };
-    let lm = registry.connect_with(name, options).await?;
-    let able = lm.capabilities();
+    let stack = registry.describe(name, &options)?;
+    let remotes = registry.remotes(name)?;
+    // What a model in the process can do is known once it is loaded.
+    let connected = match remotes.is_empty() {
+        true => None,
+        false => Some(registry.connect_with(name, options).await?),
+    };
+    let able = connected.as_ref().map(Lm::capabilities);
+    let price = connected.as_ref().and_then(Lm::price);
     if app.common.json {
         let servers: Vec<Value> = remotes.iter().map(server_json).collect();
         return output::json(&json!({
-            "lm": name, "stack": lm.describe(), "servers": servers,
-            "capabilities": capabilities_json(able),
+            "lm": name, "stack": stack, "servers": servers,
+            "capabilities": able.map(capabilities_json), "price_per_million": price.map(per_million),
         }));
     }
-    let mut lines = vec![format!("stack         {}", lm.describe())];
+    let mut lines = vec![format!("stack         {stack}")];
     for remote in &remotes {
         let endpoint = remote.endpoint();
         let key = key_text(endpoint.key(), endpoint.key().is_set());
         lines.push(format!("server        {} ({})", endpoint.base_url(), endpoint.wire()));
         lines.push(format!("key           {key}"));
     }
-    lines.push(format!("capabilities  {}", capabilities_text(able)));
+    if let Some(able) = able {
+        lines.push(format!("capabilities  {}", capabilities_text(able)));
+        lines.push(format!("price         {}", price_text(price)));
+    }
     output::print(&lines.join("\n"))
+}
+
+/// Dollars for a million tokens.
+fn per_million(price: Price) -> Value {
+    let million = |token: Money| token.times(1_000_000);
+    json!({
+        "input": million(price.input), "output": million(price.output),
+        "cached_input": million(price.cached_input), "cache_write": million(price.cache_write),
+    })
+}
+
+fn price_text(price: Option<Price>) -> String {
+    match price {
+        None => "unknown; give it in your configuration as [price.\"NAME\"]".to_owned(),
+        Some(price) if price == Price::FREE => "free".to_owned(),
+        Some(price) => {
+            let million = |token: Money| token.times(1_000_000);
+            let (input, output) = (million(price.input), million(price.output));
+            format!("{input} for a million prompt tokens, {output} for completions")
+        }
+    }
 }
 
 fn server_json(remote: &Remote) -> Value {

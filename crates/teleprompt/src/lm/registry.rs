@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{EmbedderHandle, Error, LmHandle, Result, names};
+use teleprompt_core::{
+    EmbedderHandle, Error, Lm, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, Result, names,
+};
 
 use super::cache::{self, CacheConfig};
 use super::config::Config;
@@ -166,12 +168,36 @@ impl Registry {
     /// # Errors
     /// As [`Registry::connect_with`].
     pub fn remotes(&self, name: &str) -> Result<Vec<Remote>> {
-        let (scheme, model) = self.split(name)?;
-        match self.schemes.get(scheme) {
-            None => Err(self.unknown(name, scheme)),
-            Some(Scheme::Factory(_)) => Ok(Vec::new()),
-            Some(Scheme::Provider(provider)) => remotes(provider, model),
+        let mut all = Vec::new();
+        for name in links(name) {
+            let (scheme, model) = self.split(name)?;
+            match self.schemes.get(scheme) {
+                None => return Err(self.unknown(name, scheme)),
+                Some(Scheme::Factory(_)) => {}
+                Some(Scheme::Provider(provider)) => all.extend(remotes(provider, model)?),
+            }
         }
+        Ok(all)
+    }
+
+    /// The stack that [`Registry::connect_with`] would build, in words. Nothing is sent or loaded.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: as there.
+    pub fn describe(&self, name: &str, options: &ConnectOptions) -> Result<String> {
+        let stack = self.stack(options);
+        let mut built = Vec::new();
+        for name in links(name) {
+            let (scheme, model) = self.split(name)?;
+            built.push(match self.schemes.get(scheme) {
+                None => return Err(self.unknown(name, scheme)),
+                Some(Scheme::Provider(provider)) => servers(&stack, provider, model)?,
+                Some(Scheme::Factory(_)) => {
+                    stack.in_process(LmHandle::new(Unloaded(name.to_owned())))
+                }
+            });
+        }
+        Ok(stack.around(built.remove(0), built).describe())
     }
 
     /// The LM of this name with default options.
@@ -188,15 +214,8 @@ impl Registry {
     /// [`Error::Config`]: the name has no known scheme, or no model, or needs a feature that is not
     /// built in. Else what the scheme's factory says.
     pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
-        let stack = Stack::new(StackOptions {
-            history: options.history.clone(),
-            cache: cache_config(&options),
-            // A provider's client has time limits of its own, those of its endpoint.
-            timeout: None,
-            prices: Some(self.prices.clone()),
-            ..StackOptions::default()
-        });
-        let mut names = name.split('|').map(str::trim);
+        let stack = self.stack(&options);
+        let mut names = links(name);
         let first = self.link(names.next().unwrap_or_default(), &options, &stack).await?;
         let mut others = Vec::new();
         for name in names {
@@ -205,13 +224,22 @@ impl Registry {
         Ok(stack.around(first, others))
     }
 
+    fn stack(&self, options: &ConnectOptions) -> Stack {
+        Stack::new(StackOptions {
+            history: options.history.clone(),
+            cache: cache_config(options),
+            // A provider's client has time limits of its own, those of its endpoint.
+            timeout: None,
+            prices: Some(self.prices.clone()),
+            ..StackOptions::default()
+        })
+    }
+
     /// One LM of a chain, with the layers that it has of its own.
     async fn link(&self, name: &str, options: &ConnectOptions, stack: &Stack) -> Result<LmHandle> {
         let (scheme, model) = self.split(name)?;
         match self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))? {
-            Scheme::Provider(provider) => {
-                stack.servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
-            }
+            Scheme::Provider(provider) => servers(stack, provider, model),
             Scheme::Factory(factory) => {
                 let (scheme, model) = (scheme.to_owned(), model.to_owned());
                 let target = LmTarget { scheme, model, options: options.clone() };
@@ -313,6 +341,27 @@ fn cache_config(options: &ConnectOptions) -> Option<CacheConfig> {
         config.warn = Arc::new(|_| {});
     }
     Some(config)
+}
+
+/// The names of a chain.
+fn links(name: &str) -> impl Iterator<Item = &str> {
+    name.split('|').map(str::trim)
+}
+
+fn servers(stack: &Stack, provider: &Provider, model: &str) -> Result<LmHandle> {
+    stack.servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
+}
+
+/// Stands in a description for an LM that is not loaded.
+struct Unloaded(String);
+
+impl Lm for Unloaded {
+    async fn generate(&self, _: &LmRequest) -> Result<LmResponse, LmError> {
+        Err(LmError::new(LmErrorKind::Unsupported, self.name(), "it is not loaded"))
+    }
+    fn name(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The LMs of a provider's name, one for each address.
