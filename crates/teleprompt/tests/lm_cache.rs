@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
 use teleprompt::lm::cache::{clear, stats};
-use teleprompt::lm::{CacheConfig, CacheUse, Cached, OpenAi, OpenAiConfig};
+use teleprompt::lm::{CacheConfig, CacheUse, Cached, Endpoint, Remote};
 use teleprompt::{Lm, LmErrorKind, LmRequest, LmResponse, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
 
@@ -78,7 +78,7 @@ async fn another_rollout_or_another_lm_is_another_call() {
 async fn fifty_tasks_make_one_request() {
     let server = FakeServer::start(|_| Response::chat("ok").after(Duration::from_millis(50)));
     let server = server.await.unwrap();
-    let lm = OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap();
+    let lm = Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap();
     let lm = Cached::in_memory(lm);
     let request = request("x");
     let replies = join_all((0..50).map(|_| lm.generate(&request))).await;
@@ -237,7 +237,7 @@ const CHILD: &str = "TELEPROMPT_TEST_CHILD";
 async fn child_asks_ten_questions() {
     let job = std::env::var(CHILD).unwrap();
     let (url, dir) = job.split_once(' ').unwrap();
-    let lm = OpenAi::new("m", OpenAiConfig::at(url)).unwrap();
+    let lm = Remote::new("m", Endpoint::new("openai-chat", url).unwrap()).unwrap();
     let lm = Cached::new(lm, CacheConfig::on_disk(dir));
     let requests: Vec<LmRequest> = (0..10).map(|i| request(&format!("question {i}"))).collect();
     for reply in join_all(requests.iter().map(|r| lm.generate(r))).await {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use teleprompt::lm::{OpenAi, OpenAiConfig, Retry, RetryConfig};
+use teleprompt::lm::{Endpoint, Remote, Retry, RetryConfig};
 use teleprompt::{Lm, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
 use tokio::time::Instant;
@@ -99,12 +99,16 @@ async fn a_server_that_recovers_is_asked_again_and_a_refused_key_is_not() {
     let busy =
         Response::api_error(429, "rate_limit_exceeded", "busy").with_header("retry-after", "0");
     let server = FakeServer::script([busy, Response::chat("ok")]).await.unwrap();
-    let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
+    let lm = Retry::new(
+        Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap(),
+    );
     assert_eq!(lm.generate(&request()).await.unwrap().completions[0].text, "ok");
     assert_eq!(server.hits(), 2);
     for status in [400, 401, 403] {
         let server = FakeServer::script([Response::api_error(status, "", "no")]).await.unwrap();
-        let lm = Retry::new(OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap());
+        let lm = Retry::new(
+            Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap(),
+        );
         lm.generate(&request()).await.unwrap_err();
         assert_eq!(server.hits(), 1, "HTTP {status}");
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use teleprompt::lm::{CacheConfig, Cached, OpenAi, OpenAiConfig, Retry};
+use teleprompt::lm::{CacheConfig, Cached, Endpoint, Remote, Retry};
 use teleprompt::{Capabilities, Lm, LmChunk, LmError, LmHandle, LmRequest, LmResponse, LmStream};
 use teleprompt_testkit::{FakeServer, Request, Response, ScriptedLm, lm_suite};
 
@@ -43,7 +43,8 @@ async fn passes(lm: impl Lm) {
 async fn every_lm_and_layer_keeps_the_promises() {
     let dir = tempfile::tempdir().unwrap();
     let server = server().await;
-    let openai = || OpenAi::new("m", OpenAiConfig::at(&server.base_url())).unwrap();
+    let openai =
+        || Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap();
     let scripted = || ScriptedLm::new(|_| "always the same");
     passes(scripted()).await;
     passes(scripted().with_delay(Duration::from_millis(1))).await;

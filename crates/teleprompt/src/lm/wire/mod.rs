@@ -8,6 +8,8 @@ mod common;
 mod gemini;
 mod openai_chat;
 mod openai_responses;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod value;
 
