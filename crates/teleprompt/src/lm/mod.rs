@@ -16,6 +16,8 @@ pub(crate) mod client;
 pub mod config;
 mod embed;
 mod endpoint;
+#[cfg(feature = "genai")]
+mod genai;
 pub(crate) mod http;
 pub mod jobs;
 mod key;
@@ -34,6 +36,8 @@ pub use cache::{CacheConfig, CacheUse, Cached};
 pub use config::Config;
 pub use embed::{EmbedConfig, RemoteEmbedder};
 pub use endpoint::{DialectOptions, Endpoint, Timeouts};
+#[cfg(feature = "genai")]
+pub use genai::{Cloud, GenAi};
 pub use key::KeySource;
 pub use providers::{Origin, ProviderInfo};
 pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, Registry, connect};
