@@ -1,6 +1,6 @@
 //! LM names and the stacks that they stand for.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use teleprompt::lm::{CacheMode, ConnectOptions, DEFAULT_LM, Registry};
 use teleprompt::{Error, Lm, LmHandle, LmRequest, Message};
@@ -54,11 +54,26 @@ async fn cache_modes_are_obeyed() {
 async fn an_unknown_name_gets_a_hint_and_the_list() {
     let message = refused("opnai:gpt").await;
     assert!(message.contains("did you mean `openai:`?"), "{message}");
-    assert!(message.contains("local:…, openai:…") && message.contains(DEFAULT_LM), "{message}");
+    assert!(message.contains("local, ") && message.contains(DEFAULT_LM), "{message}");
     let message = refused("gpt-5-mini").await;
-    assert!(message.contains("`gpt-5-mini` is no LM name: names are"), "{message}");
+    assert!(message.contains("`gpt-5-mini` is no LM name: write SCHEME:MODEL"), "{message}");
     assert!(refused("openai:").await.contains("write openai:MODEL"));
     assert!(refused("openai:@http://localhost:1/v1").await.contains("names no model"));
+}
+
+#[tokio::test]
+async fn every_built_in_provider_can_be_named() {
+    let registry = Registry::default();
+    let providers = registry.providers();
+    assert!(providers.len() > 20);
+    for provider in providers.iter().filter(|p| p.url.is_some()) {
+        let name = format!("{}:some-model", provider.scheme);
+        let options = ConnectOptions { cache: CacheMode::Off, ..ConnectOptions::default() };
+        let lm = registry.connect_with(&name, options).await.unwrap();
+        assert_eq!(lm.name(), name);
+        assert_eq!(lm.describe(), format!("retry(3) → {name}"));
+    }
+    assert!(registry.remotes(DEFAULT_LM).unwrap().is_empty(), "an embedded LM is no server's");
 }
 
 #[cfg(not(feature = "local"))]

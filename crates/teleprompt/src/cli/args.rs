@@ -29,7 +29,8 @@ Exit codes: 0 well, 1 the work failed, 2 wrong usage.";
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(super) struct Common {
-    /// The LM: local:smollm2-135m, local:FILE.gguf, openai:MODEL, openai:MODEL@http://HOST/v1
+    /// The LM: local:smollm2-135m, local:FILE.gguf, openai:MODEL, ollama:MODEL@http://HOST/v1…
+    /// (`teleprompt lm list` has all)
     /// [default: $TELEPROMPT_LM, else the configuration, else local:smollm2-135m]
     #[arg(long, global = true, value_name = "LM")]
     pub lm: Option<String>,
@@ -95,6 +96,8 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// What compiling changed between two programs
     Diff(DiffArgs),
+    /// Language models: the providers that are known, what stands behind a name
+    Lm(LmArgs),
     /// Model files: list, pull, path
     Models(ModelsArgs),
     /// The cache of replies
@@ -132,6 +135,9 @@ pub(super) struct RenderArgs {
     /// Inputs as name=value; name=@FILE reads a file. Without any, a JSON object on stdin
     #[arg(value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,
+    /// The request as a curl command for the LM in force, the key left as its variable
+    #[arg(long)]
+    pub curl: bool,
 }
 
 #[derive(Debug, Args)]
@@ -244,6 +250,24 @@ pub(super) struct DiffArgs {
     pub a: String,
     /// The program after
     pub b: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LmArgs {
+    #[command(subcommand)]
+    pub action: LmAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LmAction {
+    /// The providers: scheme, address, protocol, key, where it is defined
+    List,
+    /// The layers, the server, the key and the abilities of an LM, calling nothing
+    Show {
+        /// Its name [default: the LM in force]
+        #[arg(value_name = "LM")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

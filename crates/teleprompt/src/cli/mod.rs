@@ -15,6 +15,7 @@ mod compile;
 mod diff;
 mod eval;
 mod inputs;
+mod lm;
 mod models;
 mod offline;
 mod output;
@@ -102,6 +103,7 @@ async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
         Some(Command::Compile(args)) => compile::compile(&app, &args).await,
         Some(Command::Show(args)) => show::show(&app, &args),
         Some(Command::Diff(args)) => diff::diff(&app, &args),
+        Some(Command::Lm(args)) => lm::lm(&app, &args).await,
         Some(Command::Models(args)) => models::models(&app, &args).await,
         Some(Command::Cache(args)) => models::cache(&app, &args),
         Some(Command::Quickstart(args)) => quickstart::quickstart(&app, &args).await,

@@ -4,29 +4,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use teleprompt_core::{Capabilities, Lm, LmError, LmErrorKind, LmRequest, LmResponse};
 
-/// Keeps the first request and refuses them all.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Offline(Arc<Mutex<Option<LmRequest>>>);
+/// Keeps the first request and refuses them all. It can stand for an LM: it then has its name and
+/// its abilities, so that the request is the one that the LM would get.
+#[derive(Clone, Debug)]
+pub(super) struct Offline {
+    name: Arc<str>,
+    able: Capabilities,
+    first: Arc<Mutex<Option<(Arc<str>, LmRequest)>>>,
+}
+
+impl Default for Offline {
+    fn default() -> Self {
+        Self { name: "none".into(), able: Capabilities::none(), first: Arc::default() }
+    }
+}
 
 impl Offline {
-    /// The first request.
-    pub fn first(&self) -> Option<LmRequest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The same, standing for this LM; the first request is shared.
+    pub fn standing_for(&self, name: &str, able: Capabilities) -> Self {
+        Self { name: name.into(), able, first: self.first.clone() }
+    }
+
+    /// The first request, and the name of the LM that got it.
+    pub fn first(&self) -> Option<(Arc<str>, LmRequest)> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Lm for Offline {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        self.0
+        self.first
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| request.clone());
+            .get_or_insert_with(|| (self.name.clone(), request.clone()));
         Err(LmError::new(LmErrorKind::Unsupported, self.name(), "no LM is called here"))
     }
     fn name(&self) -> &str {
-        "none"
+        &self.name
     }
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none()
+        self.able
     }
 }

@@ -3,13 +3,16 @@
 use std::io::Read;
 
 use serde_json::json;
-use teleprompt_core::{Error, LmRequest, Module, Parsed, Result, Signature};
+use teleprompt_core::{
+    Capabilities, Error, Lm, LmHandle, LmRequest, Module, Parsed, Result, Signature,
+};
 
 use super::app::App;
 use super::args::{ParseArgs, RenderArgs, RunArgs};
 use super::inputs::inputs;
 use super::offline::Offline;
 use super::{cancel_on_ctrl_c, output, usage};
+use crate::lm::Registry;
 
 pub(super) async fn run(app: &App, args: &RunArgs) -> Result<()> {
     let loaded = app.program(&args.program)?;
@@ -41,12 +44,20 @@ pub(super) async fn render(app: &App, args: &RenderArgs) -> Result<()> {
     let loaded = app.program(&args.program)?;
     let inputs = inputs(&args.inputs, loaded.program.interface().as_ref())?;
     let recorder = Offline::default();
-    let mut cx = app.offline_context()?.with_lm(teleprompt_core::LmHandle::new(recorder.clone()));
+    // A curl command is for the LM in force, so the request must be what that LM would get.
+    let registry = if args.curl { Some(app.registry()?) } else { None };
+    let stand_in = |name: &str| -> Result<LmHandle> {
+        let remotes = registry.as_ref().map_or(Ok(Vec::new()), |r| r.remotes(name))?;
+        let able = remotes.first().map_or(Capabilities::none(), Lm::capabilities);
+        Ok(LmHandle::new(recorder.standing_for(name, able)))
+    };
+    let in_force = if args.curl { app.lm_name()?.0 } else { "none".into() };
+    let mut cx = app.offline_context()?.with_lm(stand_in(&in_force)?);
     for lm in &loaded.lms {
-        cx = cx.with_named_lm(lm.as_str(), cx.lm().clone());
+        cx = cx.with_named_lm(lm.as_str(), stand_in(lm)?);
     }
     let result = loaded.program.call(&cx, inputs).await;
-    let Some(request) = recorder.first() else {
+    let Some((lm, request)) = recorder.first() else {
         return match result {
             Err(error) => Err(error),
             Ok(_) => Err(usage("the program calls no LM for these inputs")),
@@ -55,7 +66,26 @@ pub(super) async fn render(app: &App, args: &RenderArgs) -> Result<()> {
     if loaded.program.bound().predictors.len() > 1 {
         app.note("the first call of several; later ones depend on its reply");
     }
-    show(app, &request)
+    match &registry {
+        Some(registry) => curl(app, registry, &lm, &request),
+        None => show(app, &request),
+    }
+}
+
+/// The request as a command line for the server of this LM.
+fn curl(app: &App, registry: &Registry, lm: &str, request: &LmRequest) -> Result<()> {
+    let remotes = registry.remotes(lm)?;
+    let Some(remote) = remotes.first() else {
+        return Err(usage(format!(
+            "--curl: `{lm}` runs in this process, so there is no request to show; name a server's \
+             LM with --lm"
+        )));
+    };
+    let command = remote.curl(request)?;
+    if app.common.json {
+        return output::json(&json!({"lm": lm, "curl": command}));
+    }
+    output::print(&command)
 }
 
 fn show(app: &App, request: &LmRequest) -> Result<()> {

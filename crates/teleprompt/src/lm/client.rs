@@ -339,11 +339,7 @@ impl Answer<'_> {
         }
     }
 
-    /// The whole body.
-    pub(crate) async fn bytes(self) -> Result<Vec<u8>, LmError> {
-        self.bytes_after(Vec::new()).await
-    }
-
+    /// The whole body, of which these bytes have been read.
     async fn bytes_after(mut self, mut body: Vec<u8>) -> Result<Vec<u8>, LmError> {
         while let Some(bytes) = self.chunk().await? {
             body.extend_from_slice(&bytes);

@@ -73,6 +73,11 @@ impl KeySource {
         }
     }
 
+    /// Whether the environment variable is set; `None` where it is none.
+    pub fn is_set(&self) -> Option<bool> {
+        self.variable().map(|variable| env(variable).is_some())
+    }
+
     /// Whether no key is sent at all.
     pub fn is_none(&self) -> bool {
         matches!(self.0, Source::None)

@@ -86,7 +86,7 @@ impl Provider {
             wire: self.spec.wire().to_owned(),
             url: self.url(&env),
             key: self.key.clone(),
-            key_is_set: self.key.variable().map(|variable| env(variable).is_some()),
+            key_is_set: self.key.is_set(),
             origin: self.origin.clone(),
         }
     }

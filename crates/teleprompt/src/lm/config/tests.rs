@@ -1,1 +1,185 @@
+use std::path::PathBuf;
 
+use teleprompt_core::Money;
+
+use super::*;
+use crate::lm::{KeySource, Registry};
+
+struct World(tempfile::TempDir);
+
+impl World {
+    fn new(here: &str, user: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("teleprompt.toml"), here).unwrap();
+        std::fs::write(dir.path().join("config.toml"), user).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self) -> Result<Config> {
+        Config::read(&self.path("teleprompt.toml"), Some(&self.path("config.toml")))
+    }
+
+    fn refused(&self) -> String {
+        match self.read() {
+            Err(Error::Config(message)) => message,
+            other => panic!("not a Config error: {other:?}"),
+        }
+    }
+}
+
+fn here(text: &str) -> String {
+    World::new(text, "").refused()
+}
+
+fn user(text: &str) -> String {
+    World::new("", text).refused()
+}
+
+const GATE: &str = "[provider.gate]\nurl = 'https://gate.example/v1'\n";
+
+#[test]
+fn files_that_are_not_there_say_nothing() {
+    let nowhere = Path::new("/nowhere/at/all.toml");
+    let config = Config::read(nowhere, Some(nowhere)).unwrap();
+    assert!(config.lm().is_none() && config.prices().is_empty());
+}
+
+#[test]
+fn the_working_directory_names_the_lm_before_the_user() {
+    let world = World::new("lm = 'openai:a'", "lm = 'openai:b'");
+    let config = world.read().unwrap();
+    assert_eq!(config.lm(), Some(("openai:a", world.path("teleprompt.toml").as_path())));
+    let world = World::new("", "lm = 'openai:b@http://localhost:1/v1'");
+    assert_eq!(world.read().unwrap().lm().unwrap().0, "openai:b@http://localhost:1/v1");
+}
+
+#[test]
+fn a_provider_of_the_user_is_used() {
+    let text = format!(
+        "{GATE}name = 'The gate'\nkey_env = 'GATE_KEY'\nheaders = {{ x-team = 'a' }}\n\
+         query = {{ v = '1' }}\nextra_body = {{ user = {{ id = 7 }} }}\ntimeout_s = 60\n\
+         first_timeout_s = 1.5\nstall_timeout_s = 2\nconnect_timeout_s = 3\n\
+         dialect = {{ schema = false }}\n"
+    );
+    let registry = Registry::default().with_config(&World::new("", &text).read().unwrap());
+    let remotes = registry.remotes("gate:llama").unwrap();
+    let endpoint = remotes[0].endpoint();
+    assert_eq!((endpoint.base_url(), endpoint.wire()), ("https://gate.example/v1", "openai-chat"));
+    assert_eq!((endpoint.provider(), endpoint.key()), ("gate", &KeySource::env("GATE_KEY")));
+    let limits = endpoint.timeouts;
+    let seconds = |time: std::time::Duration| time.as_secs_f64();
+    let told = [limits.connect, limits.first.unwrap(), limits.stall.unwrap(), limits.total];
+    assert_eq!(told.map(seconds), [3.0, 1.5, 2.0, 60.0]);
+    assert!(!endpoint.dialect().schema);
+    assert_eq!(serde_json::to_string(&endpoint.extra_body).unwrap(), r#"{"user":{"id":7}}"#);
+    assert_eq!(endpoint.query, [("v".to_owned(), "1".to_owned())]);
+    assert_eq!(endpoint.headers[0].0.as_str(), "x-team");
+}
+
+#[test]
+fn another_address_gets_neither_key_nor_headers_of_a_provider() {
+    let text = format!("{GATE}key_env = 'GATE_KEY'\nheaders = {{ authorization = 'marker' }}\n");
+    let registry = Registry::default().with_config(&World::new("", &text).read().unwrap());
+    let remotes = registry.remotes("gate:m@http://localhost:1/v1").unwrap();
+    assert!(remotes[0].endpoint().headers.is_empty());
+    assert_eq!(remotes[0].endpoint().key(), &KeySource::env("TELEPROMPT_API_KEY"));
+}
+
+#[test]
+fn the_user_may_change_a_built_in_provider() {
+    let world = World::new("", "[provider.openai]\nkey_command = 'pass show openai'\n");
+    let registry = Registry::default().with_config(&world.read().unwrap());
+    let endpoint = registry.remotes("openai:m").unwrap().remove(0).endpoint().clone();
+    assert_eq!(endpoint.key(), &KeySource::shell("pass show openai"));
+    assert!(endpoint.dialect().new_limit_name, "what is not given stays");
+}
+
+#[test]
+fn a_stranger_may_bring_a_provider_with_a_key_made_for_it() {
+    let world = World::new(
+        &format!("{GATE}key_env = 'TELEPROMPT_KEY_GATE'\nheaders = {{ x-team = 'a' }}\n"),
+        "",
+    );
+    let config = world.read().unwrap();
+    let registry = Registry::default().with_config(&config);
+    let endpoint = registry.remotes("gate:m").unwrap().remove(0).endpoint().clone();
+    assert_eq!(endpoint.key(), &KeySource::env("TELEPROMPT_KEY_GATE"));
+}
+
+#[test]
+fn a_stranger_may_not_send_what_is_yours() {
+    let with = |line: &str| here(&format!("{GATE}{line}\n"));
+    let cases = [
+        (here("lm = 'openai:m@http://evil.example/v1'"), "names an address"),
+        (here("[provider.openai]\nurl = 'https://evil.example/v1'"), "may not change a provider"),
+        (here("[provider.ollama]\ntimeout_s = 1"), "may not change a provider"),
+        (with("key_env = 'OPENAI_API_KEY'"), "may only read TELEPROMPT_KEY_GATE"),
+        (with("key_env = 'TELEPROMPT_API_KEY'"), "may only read TELEPROMPT_KEY_GATE"),
+        (with("key_env = 'TELEPROMPT_KEY_OTHER'"), "may only read TELEPROMPT_KEY_GATE"),
+        (with("key_env = 'AWS_SECRET_ACCESS_KEY'"), "may only read TELEPROMPT_KEY_GATE"),
+        (with("key_command = 'cat ~/.ssh/id_rsa'"), "may not run a command"),
+        (with("key_command = ['cat', 'x']"), "may not run a command"),
+        (with("headers = { Authorization = 'x' }"), "may not set `Authorization`"),
+        (with("headers = { x-api-key = 'x' }"), "may not set `x-api-key`"),
+        (with("headers = { Cookie = 'x' }"), "may not set `Cookie`"),
+    ];
+    for (message, said) in cases {
+        assert!(message.contains(said) && message.contains("teleprompt.toml"), "{message}");
+    }
+    let both = World::new(GATE, GATE).refused();
+    assert!(both.contains("in your own configuration file"), "{both}");
+}
+
+#[test]
+fn only_the_built_in_table_reads_addresses_from_the_environment() {
+    for key in ["url_env", "url_path", "version_env"] {
+        let message = here(&format!("{GATE}{key} = 'HOME'\n"));
+        assert!(message.contains(&format!("there is no key `{key}`")), "{message}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let with = |line: &str| user(&format!("{GATE}{line}\n"));
+    let cases = [
+        (user("lmm = 'x'"), "there is no key `lmm`; did you mean `lm`?"),
+        (user("lm = 1"), "lm: write a text"),
+        (user("provider = 1"), "[provider.NAME]"),
+        (user("[provider]\ngate = 1"), "[provider.NAME]"),
+        (
+            with("keyenv = 'x'"),
+            "[provider.gate]: there is no key `keyenv`; did you mean `key_env`?",
+        ),
+        (with("dialect = { schem = true }"), "dialect: there is no key `schem`"),
+        (with("timeout_s = 0"), "no time limit"),
+        (with("timeout_s = 'long'"), "[provider.gate]"),
+        (with("wire = 'openai'"), "the wires are"),
+        (with("key_env = 'A'\nkey_command = 'b'"), "not both"),
+        (user("[provider.gate]\nwire = 'anthropic'"), "it needs a url"),
+        (user("[provider.gate]\nurl = 'gate'"), "no URL"),
+        (user("[provider.Gate]\nurl = 'http://a'"), "lower-case"),
+        (user("[provider.local]\nurl = 'http://a'"), "embedded engine"),
+        (user("[price.'a:b']\ninput = 1"), "output is missing"),
+        (user("[price.'a:b']\ninput = -1\noutput = 1"), "input: give dollars"),
+        (user("[price.'a:b']\ninput = 1\noutput = 1\ncached = 1"), "there is no key `cached`"),
+        (user("lm = "), "config.toml"),
+    ];
+    for (message, said) in cases {
+        assert!(message.contains(said) && message.contains("config.toml"), "{said}: {message}");
+    }
+}
+
+#[test]
+fn prices_are_dollars_for_a_million_tokens() {
+    let ours = "[price.'openai:m']\ninput = 3\noutput = 15.0\ncached_input = 0.3\n";
+    let theirs =
+        "[price.'openai:m']\ninput = 0\noutput = 0\n[price.'gate:m']\ninput = 1\noutput = 2\n";
+    let config = World::new(theirs, ours).read().unwrap();
+    let expected = Price { cached_input: Money::dollars(0.3e-6), ..Price::per_million(3.0, 15.0) };
+    assert_eq!(config.prices()["openai:m"], expected, "the user's comes first");
+    assert_eq!(config.prices()["gate:m"], Price::per_million(1.0, 2.0));
+}

@@ -61,7 +61,7 @@ fn given(words: &[&str]) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::super::Complaint;
-    use super::*;
+
     use teleprompt_core::LmErrorKind as Kind;
 
     #[test]
