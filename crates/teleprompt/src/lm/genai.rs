@@ -190,9 +190,11 @@ impl GenAi {
         let limit = Timeouts::default().total;
         let call = self.client.exec_chat(target, chat, Some(&options));
         let reply = timeout(limit, call).await.map_err(|_| self.late(limit))?;
-        reply
-            .map(|reply| reply::whole(self.cloud, reply))
-            .map_err(|error| fault::explain(self, &redactor, error))
+        let reply = reply.map_err(|error| fault::explain(self, &redactor, error))?;
+        reply::whole(self.cloud, reply).ok_or_else(|| {
+            let what = "neither content nor a reason why it ended";
+            self.error(LmErrorKind::Protocol, format!("{} answered with {what}", self.base_url))
+        })
     }
 
     fn late(&self, limit: Duration) -> LmError {
@@ -230,9 +232,10 @@ impl GenAi {
                 Ok(ChatStreamEvent::ReasoningChunk(chunk)) => {
                     vec![Ok(LmChunk::Reasoning { index: 0, text: chunk.content })]
                 }
-                Ok(ChatStreamEvent::End(end)) => {
-                    reply::end(cloud, end).into_iter().map(Ok).collect()
-                }
+                Ok(ChatStreamEvent::End(end)) => match reply::end(cloud, end) {
+                    Some(chunks) => chunks.into_iter().map(Ok).collect(),
+                    None => vec![Err(place.broken_off())],
+                },
                 Ok(_) => Vec::new(),
             })
         });

@@ -60,6 +60,12 @@ impl Place {
         }
     }
 
+    /// The error for a stream that ends in the middle.
+    pub(super) fn broken_off(&self) -> LmError {
+        let message = format!("the stream from {} broke off; try again", self.url);
+        self.error(Kind::Transport, message)
+    }
+
     fn web(&self, redactor: &Redactor, error: WebError) -> LmError {
         match error {
             WebError::ResponseFailedStatus { status, body, headers } => {

@@ -5,18 +5,24 @@ use teleprompt_core::{Completion, FinishReason, LmChunk, LmResponse, Reasoning, 
 
 use super::Cloud;
 
-pub(super) fn whole(cloud: Cloud, reply: ChatResponse) -> LmResponse {
+/// `None`: it has neither content nor a reason why it ended, so it is none.
+pub(super) fn whole(cloud: Cloud, reply: ChatResponse) -> Option<LmResponse> {
+    if reply.content.is_empty() && reply.stop_reason.is_none() {
+        return None;
+    }
     let completion = completion(reply.content, reply.reasoning_content, reply.stop_reason);
-    LmResponse {
+    Some(LmResponse {
         completions: vec![completion],
         usage: usage(cloud, &reply.usage),
         model: reply.provider_model_iden.model_name.to_string().into(),
         ..LmResponse::default()
-    }
+    })
 }
 
-/// The last pieces of a stream: calls of tools, which are whole only now, and the reply.
-pub(super) fn end(cloud: Cloud, end: StreamEnd) -> Vec<LmChunk> {
+/// The last pieces of a stream: calls of tools, which are whole only now, and the reply. None where
+/// the stream broke off before it told why it ended.
+pub(super) fn end(cloud: Cloud, end: StreamEnd) -> Option<Vec<LmChunk>> {
+    end.captured_stop_reason.as_ref()?;
     let completion = completion(
         end.captured_content.unwrap_or_default(),
         end.captured_reasoning_content,
@@ -30,7 +36,7 @@ pub(super) fn end(cloud: Cloud, end: StreamEnd) -> Vec<LmChunk> {
         usage: usage(cloud, &told),
         ..LmResponse::default()
     }));
-    chunks
+    Some(chunks)
 }
 
 fn completion(
