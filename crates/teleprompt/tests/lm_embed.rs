@@ -107,6 +107,11 @@ async fn what_fails_in_passing_is_repeated() {
     let found = embedder(&server, quick()).embed(&texts(1)).await.unwrap();
     assert_eq!(found.vectors, [[0.0, 0.5]]);
     assert_eq!(server.hits(), 2);
+    // Some servers say under a good status that something is wrong.
+    let error = json!({"error": {"code": 429, "message": "slow down"}});
+    let server = FakeServer::start(move |_| Response::json(200, &error)).await.unwrap();
+    let failed = embedder(&server, quick()).embed(&texts(1)).await.unwrap_err();
+    assert_eq!((failed.kind, server.hits()), (LmErrorKind::RateLimit, 4));
     let server = FakeServer::start(|_| Response::status(401, "no")).await.unwrap();
     let failed = embedder(&server, quick()).embed(&texts(1)).await.unwrap_err();
     assert_eq!((failed.kind, server.hits()), (LmErrorKind::Auth, 1));

@@ -125,7 +125,12 @@ impl RemoteEmbedder {
         let path = self.form.path(&self.model);
         let body = self.form.body(&self.model, texts, &self.config);
         let attempt = || async {
-            let reply = self.client.post_json(&path, &body).await?.json().await?;
+            let answer = self.client.post_json(&path, &body).await?;
+            let headers = answer.headers().clone();
+            let reply = answer.json().await?;
+            if reply.get("error").is_some_and(|error| !error.is_null()) {
+                return Err(self.client.refusal(200, &headers, &reply.to_string()));
+            }
             let found = self.form.read(&reply).and_then(|found| self.checked(found, texts.len()));
             found.map_err(|fault| self.client.error(LmErrorKind::Protocol, fault))
         };

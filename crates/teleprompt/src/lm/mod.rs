@@ -31,6 +31,8 @@ mod fallback;
 mod forward;
 mod from_fn;
 mod history;
+#[cfg(feature = "genai")]
+mod genai;
 pub(crate) mod http;
 pub mod jobs;
 mod key;
@@ -61,6 +63,8 @@ pub use endpoint::{DialectOptions, Endpoint, Timeouts};
 pub use fallback::{Fallback, FallbackConfig};
 pub use from_fn::{FromFn, from_fn};
 pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
+#[cfg(feature = "genai")]
+pub use genai::{Cloud, GenAi};
 pub use key::KeySource;
 pub use limit::{RateLimitConfig, RateLimited};
 pub use metered::Metered;

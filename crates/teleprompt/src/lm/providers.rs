@@ -165,7 +165,7 @@ pub(crate) struct Resolved<'m> {
 }
 
 /// `MODEL`, `MODEL@URL` or `MODEL@URL1,URL2`; a model's own name may hold an `@`.
-fn split_addresses(model: &str) -> (&str, Vec<&str>) {
+pub(crate) fn split_addresses(model: &str) -> (&str, Vec<&str>) {
     let at = ["@http://", "@https://"].iter().filter_map(|mark| model.find(mark)).min();
     match at.and_then(|at| model.split_at_checked(at)) {
         Some((model, urls)) => {

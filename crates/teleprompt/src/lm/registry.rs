@@ -88,6 +88,7 @@ enum Scheme {
 /// - `local:NAME`, `local:PATH.gguf`: the embedded engine (feature `local`),
 /// - `openai:MODEL`, `anthropic:MODEL`, `ollama:MODEL`…: the built-in providers; see
 ///   [`Registry::providers`] for where they are and where their keys come from,
+/// - `bedrock:MODEL`, `vertex:MODEL`: AWS Bedrock and Google Vertex AI (feature `genai`),
 /// - `SCHEME:MODEL@URL`: a server at another address that speaks the scheme's protocol. It never gets
 ///   the provider's own key, but `TELEPROMPT_API_KEY` if that is set,
 /// - `SCHEME:MODEL@URL1,URL2`: several servers of one model, as [`Balanced`](super::Balanced),
@@ -300,7 +301,10 @@ impl Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        let mut registry = Self::empty().with_scheme("local", local);
+        let mut registry = Self::empty()
+            .with_scheme("local", local)
+            .with_scheme("bedrock", cloud)
+            .with_scheme("vertex", cloud);
         for (scheme, provider) in providers::built_in() {
             registry.schemes.insert(scheme.clone(), Scheme::Provider(provider.clone()));
         }
@@ -386,6 +390,18 @@ async fn local(target: LmTarget) -> Result<LmHandle> {
         "`{}` needs the embedded engine, which this build lacks: build with the feature `local` \
          (cargo add teleprompt --features local), use the command `teleprompt`, which has it, or \
          name a server (openai:MODEL@http://HOST:PORT/v1)",
+        target.name()
+    )))
+}
+
+#[cfg(feature = "genai")]
+use super::genai::connect as cloud;
+
+#[cfg(not(feature = "genai"))]
+async fn cloud(target: LmTarget) -> Result<LmHandle> {
+    Err(Error::Config(format!(
+        "`{}` needs the feature `genai`, which this build lacks: build with it \
+         (cargo add teleprompt --features genai), or name a provider that needs none",
         target.name()
     )))
 }
