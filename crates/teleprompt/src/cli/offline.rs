@@ -10,8 +10,11 @@ use teleprompt_core::{Capabilities, Lm, LmError, LmErrorKind, LmRequest, LmRespo
 pub(super) struct Offline {
     name: Arc<str>,
     able: Capabilities,
-    first: Arc<Mutex<Option<(Arc<str>, LmRequest)>>>,
+    first: Arc<Mutex<Option<Kept>>>,
 }
+
+/// A request, and the name of the LM that got it.
+type Kept = (Arc<str>, LmRequest);
 
 impl Default for Offline {
     fn default() -> Self {
@@ -25,8 +28,8 @@ impl Offline {
         Self { name: name.into(), able, first: self.first.clone() }
     }
 
-    /// The first request, and the name of the LM that got it.
-    pub fn first(&self) -> Option<(Arc<str>, LmRequest)> {
+    /// The first request.
+    pub fn first(&self) -> Option<Kept> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -1,5 +1,9 @@
 //! The HTTP side of a provider: one server, its key, its time limits, its failures in words.
 
+mod clock;
+
+pub(crate) use clock::Clock;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +13,14 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use teleprompt_core::{LmError, LmErrorKind as Kind, RateStatus};
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::endpoint::Endpoint;
 use super::key::{Redactor, Secret};
 use super::refusal::{self, Complaint};
 use super::wire::KeyHeader;
 use super::{http, rate};
+use clock::Awaited;
 
 /// Most bytes of a reply that are read.
 const REPLY_LIMIT: usize = 64 * 1024 * 1024;
@@ -35,14 +40,6 @@ pub(crate) struct Client {
     redactor: OnceCell<Redactor>,
 }
 
-/// When a call must have begun to answer, and when it must be over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    first: Option<Instant>,
-    stall: Option<Duration>,
-    total: Instant,
-}
-
 /// What a request brings.
 pub(crate) enum Body {
     /// Nothing.
@@ -59,25 +56,6 @@ pub(crate) struct Answer<'c> {
     response: Response,
     clock: Clock,
     begun: bool,
-}
-
-/// What a call waits for.
-enum Awaited {
-    First,
-    Next,
-    End,
-}
-
-impl Clock {
-    /// When the next piece must be there.
-    fn next(&self, begun: bool) -> (Instant, Awaited) {
-        let limit = match (begun, self.first, self.stall) {
-            (false, Some(first), _) => (first, Awaited::First),
-            (true, _, Some(stall)) => (Instant::now() + stall, Awaited::Next),
-            _ => (self.total, Awaited::End),
-        };
-        if limit.0 < self.total { limit } else { (self.total, Awaited::End) }
-    }
 }
 
 impl Client {
@@ -103,12 +81,7 @@ impl Client {
 
     /// The time limits of a call that begins now. A call of several requests has one.
     pub(crate) fn clock(&self) -> Clock {
-        let (now, limits) = (Instant::now(), &self.endpoint.timeouts);
-        Clock {
-            first: limits.first.map(|first| now + first),
-            stall: limits.stall,
-            total: now + limits.total,
-        }
+        Clock::start(self.endpoint.timeouts)
     }
 
     /// Sends JSON and waits for the head of a good answer.
@@ -256,19 +229,21 @@ impl Client {
 
     /// The error for a body, or an event of a stream, that says that something is wrong.
     pub(crate) fn refusal(&self, status: u16, headers: &HeaderMap, body: &str) -> LmError {
-        let said = Complaint::read(&self.clean(body));
+        let body = self.clean(body);
+        let said = Complaint::read(&body);
+        let location = headers.get("location").and_then(|v| v.to_str().ok());
         let status = if status == 200 { said.status() } else { status };
         let kind = said.kind(status);
         let place = refusal::Place {
             url: &self.endpoint.base_url,
             key: &self.endpoint.key,
             has_key: self.has_key(),
-            location: headers.get("location").and_then(|v| v.to_str().ok()),
+            location: location.map(|place| self.clean(place)),
         };
         self.error(kind, refusal::sentence(kind, status, &said, &place))
-            .with_response(status, refusal::kept(&self.clean(body)))
+            .with_response(status, refusal::kept(&body))
             .with_retry_after(http::retry_after(headers).or(said.retry_after))
-            .with_request_id(request_id(headers))
+            .with_request_id(request_id(headers).map(|id| self.clean(&id)))
     }
 
     /// The error for a reply that is not what the protocol promises: `what` follows "answered with".
@@ -281,7 +256,7 @@ impl Client {
         );
         self.error(Kind::Protocol, message)
             .with_response(200, refusal::kept(&self.clean(body)))
-            .with_request_id(request_id(headers))
+            .with_request_id(request_id(headers).map(|id| self.clean(&id)))
     }
 }
 

@@ -181,7 +181,7 @@ pub(crate) struct Place<'a> {
     pub key: &'a KeySource,
     pub has_key: bool,
     /// Where a redirect points to.
-    pub location: Option<&'a str>,
+    pub location: Option<String>,
 }
 
 /// What happened and what to do next.
@@ -199,7 +199,7 @@ pub(crate) fn sentence(kind: Kind, status: u16, said: &Complaint, at: &Place<'_>
         ),
         Kind::NotFound if (300..400).contains(&status) => format!(
             "{place} moved (HTTP {status}) to {}; use that base URL",
-            at.location.unwrap_or("an unknown place")
+            at.location.as_deref().unwrap_or("an unknown place")
         ),
         Kind::NotFound => format!(
             "{place} has no such model or no such API there (HTTP {status}): {quote}; check the \

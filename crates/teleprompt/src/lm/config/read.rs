@@ -30,8 +30,12 @@ impl File {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(Error::io(path, &e)),
         };
-        let table: Table =
-            toml::from_str(&text).map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
+        let table: Table = toml::from_str(&text).map_err(|e| {
+            // Without the line itself, in which a secret header may stand.
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = format!("line {}", before.matches('\n').count() + 1);
+            wrong(path, &line, e.message())
+        })?;
         known(path, "the file", &table, &["lm", "provider", "price"])?;
         let lm = match table.get("lm") {
             None => None,

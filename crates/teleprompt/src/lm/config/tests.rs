@@ -166,10 +166,11 @@ fn mistakes_are_told_with_their_place() {
         (user("[price.'a:b']\ninput = 1"), "output is missing"),
         (user("[price.'a:b']\ninput = -1\noutput = 1"), "input: give dollars"),
         (user("[price.'a:b']\ninput = 1\noutput = 1\ncached = 1"), "there is no key `cached`"),
-        (user("lm = "), "config.toml"),
+        (with("headers = { authorization = 'marker"), "line 3: "),
     ];
     for (message, said) in cases {
         assert!(message.contains(said) && message.contains("config.toml"), "{said}: {message}");
+        assert!(!message.contains("marker"), "{message}");
     }
 }
 

@@ -182,7 +182,7 @@ impl Remote {
                 request.settings.seed.map(|seed| seed.wrapping_add(index as u64));
             single
         });
-        let missing: Vec<LmRequest> = missing.collect();
+        let (missing, clock): (Vec<LmRequest>, _) = (missing.collect(), clock.renewed());
         for reply in try_join_all(missing.iter().map(|single| self.ask(single, clock))).await? {
             got.completions.extend(reply.completions.into_iter().take(1));
             got.usage += Usage { calls: 0, ..reply.usage };
