@@ -70,7 +70,7 @@ impl Config {
         self.lm.as_ref().map(|(lm, path)| (lm.as_str(), path.as_path()))
     }
 
-    /// What LMs cost, by their names. The user's file comes before the working directory's.
+    /// What LMs cost, by their names. A file in the working directory prices only its own providers'.
     pub fn prices(&self) -> &BTreeMap<String, Price> {
         &self.prices
     }

@@ -30,9 +30,9 @@ mod endpoint;
 mod fallback;
 mod forward;
 mod from_fn;
-mod history;
 #[cfg(feature = "genai")]
 mod genai;
+mod history;
 pub(crate) mod http;
 pub mod jobs;
 mod key;
@@ -62,9 +62,9 @@ pub use embed::{EmbedConfig, RemoteEmbedder};
 pub use endpoint::{DialectOptions, Endpoint, Timeouts};
 pub use fallback::{Fallback, FallbackConfig};
 pub use from_fn::{FromFn, from_fn};
-pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
 #[cfg(feature = "genai")]
 pub use genai::{Cloud, GenAi};
+pub use history::{History, HistoryConfig, HistoryEntry, HistoryError};
 pub use key::KeySource;
 pub use limit::{RateLimitConfig, RateLimited};
 pub use metered::Metered;

@@ -186,7 +186,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Config`]: as there.
     pub fn describe(&self, name: &str, options: &ConnectOptions) -> Result<String> {
-        let stack = self.stack(options);
+        let stack = self.stack(options)?;
         let mut built = Vec::new();
         for name in links(name) {
             let (scheme, model) = self.split(name)?;
@@ -215,7 +215,7 @@ impl Registry {
     /// [`Error::Config`]: the name has no known scheme, or no model, or needs a feature that is not
     /// built in. Else what the scheme's factory says.
     pub async fn connect_with(&self, name: &str, options: ConnectOptions) -> Result<LmHandle> {
-        let stack = self.stack(&options);
+        let stack = self.stack(&options)?;
         let mut names = links(name);
         let first = self.link(names.next().unwrap_or_default(), &options, &stack).await?;
         let mut others = Vec::new();
@@ -225,15 +225,15 @@ impl Registry {
         Ok(stack.around(first, others))
     }
 
-    fn stack(&self, options: &ConnectOptions) -> Stack {
-        Stack::new(StackOptions {
+    fn stack(&self, options: &ConnectOptions) -> Result<Stack> {
+        Ok(Stack::new(StackOptions {
             history: options.history.clone(),
-            cache: cache_config(options),
+            cache: cache_config(options)?,
             // A provider's client has time limits of its own, those of its endpoint.
             timeout: None,
             prices: Some(self.prices.clone()),
             ..StackOptions::default()
-        })
+        }))
     }
 
     /// One LM of a chain, with the layers that it has of its own.
@@ -333,18 +333,19 @@ pub async fn connect(name: &str) -> Result<LmHandle> {
     Registry::default().connect(name).await
 }
 
-fn cache_config(options: &ConnectOptions) -> Option<CacheConfig> {
+fn cache_config(options: &ConnectOptions) -> Result<Option<CacheConfig>> {
     let dir = match &options.cache {
-        CacheMode::Off => return None,
+        CacheMode::Off => return Ok(None),
         CacheMode::Memory => None,
         CacheMode::Disk => Some(cache::default_dir()),
         CacheMode::Folder(dir) => Some(dir.clone()),
     };
-    let mut config = CacheConfig { dir, ..CacheConfig::default() };
+    let disk_bytes = cache::disk_bytes_from_env()?;
+    let mut config = CacheConfig { dir, disk_bytes, ..CacheConfig::default() };
     if options.quiet {
         config.warn = Arc::new(|_| {});
     }
-    Some(config)
+    Ok(Some(config))
 }
 
 /// The names of a chain.

@@ -35,6 +35,13 @@ pub(super) fn check(
             return Err(wrong(path, &place, &message));
         }
     }
+    // A price of nothing would take the sense out of a budget of money.
+    let known = |lm: &str| lm.split_once(':').is_some_and(|(s, _)| file.providers.contains_key(s));
+    if let Some(lm) = file.prices.keys().find(|lm| !known(lm)) {
+        let message = "a file in the working directory may only price the models of its own \
+                       providers; move this price to your own configuration file";
+        return Err(wrong(path, &format!("[price.\"{lm}\"]"), message));
+    }
     Ok(())
 }
 

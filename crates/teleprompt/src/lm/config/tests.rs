@@ -177,10 +177,12 @@ fn mistakes_are_told_with_their_place() {
 #[test]
 fn prices_are_dollars_for_a_million_tokens() {
     let ours = "[price.'openai:m']\ninput = 3\noutput = 15.0\ncached_input = 0.3\n";
-    let theirs =
-        "[price.'openai:m']\ninput = 0\noutput = 0\n[price.'gate:m']\ninput = 1\noutput = 2\n";
+    let provider = "[provider.gate]\nwire = 'openai-chat'\nurl = 'http://localhost/v1'\n";
+    let theirs = &format!("{provider}[price.'gate:m']\ninput = 1\noutput = 2\n");
     let config = World::new(theirs, ours).read().unwrap();
     let expected = Price { cached_input: Money::dollars(0.3e-6), ..Price::per_million(3.0, 15.0) };
-    assert_eq!(config.prices()["openai:m"], expected, "the user's comes first");
+    assert_eq!(config.prices()["openai:m"], expected);
     assert_eq!(config.prices()["gate:m"], Price::per_million(1.0, 2.0));
+    let message = here("[price.'openai:m']\ninput = 0\noutput = 0\n");
+    assert!(message.contains("models of its own providers"), "{message}");
 }

@@ -133,7 +133,7 @@ impl PriceTable {
     /// [identity](teleprompt_core::Lm::identity) charges.
     ///
     /// In this order: a price of [`PriceTable::with`]; nothing for what runs on this machine (`local:`,
-    /// servers at `localhost`); the table's price, also for a dated version (`-2025-08-07`,
+    /// and `ollama:`, `vllm:` and their like at `localhost`); the table's price, also for a dated version (`-2025-08-07`,
     /// `-20250929`, `-0613`, `-latest`) of a model that it has. A server whose address is part of the
     /// name is not the provider, so the provider's prices do not hold for it.
     pub fn find(&self, name: &str, identity: &str) -> Option<Tariff> {
@@ -142,12 +142,12 @@ impl PriceTable {
             return Some((*own).into());
         }
         let scheme = model.split(':').next().unwrap_or_default();
-        match address.or_else(|| url_in(identity)) {
-            Some(url) if is_this_machine(url) => return Some(Price::FREE.into()),
-            None if OWN_SERVERS.contains(&scheme) => return Some(Price::FREE.into()),
-            _ => {}
+        let place = address.or_else(|| url_in(identity));
+        if OWN_SERVERS.contains(&scheme) && place.is_none_or(is_this_machine) {
+            return Some(Price::FREE.into());
         }
-        if address.is_some() {
+        // What answers here under a provider's name may be a gateway to something that costs.
+        if address.is_some() || place.is_some_and(is_this_machine) {
             return None;
         }
         if let Some(own) = dated(&self.own, model) {
@@ -346,11 +346,11 @@ mod tests {
             "local:smollm2-135m",
             "ollama:llama3",
             "vllm:m",
-            "openai:gpt-5@http://localhost:8000/v1",
-            "openai:m@http://127.0.0.1/v1",
-            "openai:m@http://127.8.9.1:1/v1",
-            "openai:m@https://[::1]:8000/v1",
-            "openai:m@http://0.0.0.0:8000",
+            "vllm:gpt-5@http://localhost:8000/v1",
+            "vllm:m@http://127.0.0.1/v1",
+            "vllm:m@http://127.8.9.1:1/v1",
+            "vllm:m@https://[::1]:8000/v1",
+            "vllm:m@http://0.0.0.0:8000",
             "ollama:llama3@http://LOCALHOST:11434",
         ];
         for name in here {
@@ -358,16 +358,17 @@ mod tests {
         }
         let elsewhere = [
             "openai:gpt-5@https://example.org/v1",
+            "openai:gpt-5@http://localhost:8000/v1",
             "ollama:llama3@http://10.0.0.7:11434",
-            "openai:m@http://localhost.example.org/v1",
-            "openai:m@http://localhost@example.org/v1",
+            "vllm:m@http://localhost.example.org/v1",
+            "vllm:m@http://localhost@example.org/v1",
         ];
         for name in elsewhere {
             assert_eq!(find(name), None, "{name}");
         }
         let table = PriceTable::builtin();
         assert_eq!(table.find("vllm:m", "openai-chat http://10.0.0.7:8000/v1 m"), None);
-        assert_eq!(table.find("openai:gpt-5", "openai-chat http://127.0.0.1:8000/v1 gpt-5"), free);
+        assert_eq!(table.find("openai:gpt-5", "openai-chat http://127.0.0.1:8000/v1 gpt-5"), None);
         assert_eq!(
             table.find("openai:gpt-5", "openai-chat https://api.openai.com/v1 x"),
             find("openai:gpt-5")
