@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
-use teleprompt::lm::{RateLimitConfig, RateLimited};
+use teleprompt::lm::{RateLimitConfig, RateLimited, from_fn};
 use teleprompt::{Lm, LmError, LmErrorKind, LmRequest, LmResponse, RateStatus, Usage};
 use teleprompt_testkit::ScriptedLm;
 use tokio::time::{Instant, sleep};
@@ -254,4 +254,36 @@ async fn a_stream_is_in_flight_until_it_ends_or_is_dropped() {
     let begin = Instant::now();
     let chunks: Vec<_> = second.collect().await;
     assert_eq!((chunks.len(), begin.elapsed().as_secs()), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_call_that_is_answered_ends_the_waiting_of_the_others() {
+    // The second call is answered a second after it began, the first refused for half a minute.
+    let lm = RateLimited::new(
+        from_fn(ScriptedLm::new(|_| "ok"), |request, next| async move {
+            if request.rollout == 1 {
+                sleep(Duration::from_millis(100)).await;
+                let busy = error(LmErrorKind::RateLimit);
+                return Err(busy.with_retry_after(Some(Duration::from_secs(30))));
+            }
+            sleep(Duration::from_secs(1)).await;
+            next.generate(&request).await
+        }),
+        RateLimitConfig::default(),
+    );
+    let ask = |rollout| {
+        let mut request = request("x");
+        request.rollout = rollout;
+        let lm = &lm;
+        async move { lm.generate(&request).await.map(|_| ()) }
+    };
+    let begin = Instant::now();
+    let (refused, answered) = tokio::join!(ask(1), ask(2));
+    refused.unwrap_err();
+    answered.unwrap();
+    ask(3).await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 2);
+    ask(1).await.unwrap_err();
+    ask(4).await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 33, "none that began later was answered");
 }

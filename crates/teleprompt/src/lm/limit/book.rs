@@ -30,7 +30,15 @@ pub(super) struct Book {
     calls: f64,
     requests: Told,
     tokens: Told,
-    paused_until: Option<Instant>,
+    paused: Option<Pause>,
+}
+
+/// A provider refused a call and asked to wait.
+#[derive(Clone, Copy)]
+struct Pause {
+    until: Instant,
+    /// The number of the latest call that was refused.
+    refused: u64,
 }
 
 struct Began {
@@ -133,7 +141,7 @@ impl Book {
             calls: 0.0,
             requests: Told::default(),
             tokens: Told::default(),
-            paused_until: None,
+            paused: None,
         }
     }
 
@@ -147,7 +155,7 @@ impl Book {
         self.forget(now);
         let tokens = prompt.saturating_add(self.expected_output(request));
         let waits = [
-            self.paused_until.filter(|until| *until > now),
+            self.paused.map(|pause| pause.until).filter(|until| *until > now),
             self.requests.until(now, self.sum.requests, 1),
             self.tokens.until(now, self.sum.tokens, tokens),
             self.room_for_request(),
@@ -199,6 +207,8 @@ impl Book {
 
     /// Puts the estimate of this call right and hears what the provider said.
     pub(super) fn done(&mut self, now: Instant, entry: Entry, response: &LmResponse) {
+        // One that began later is answered, so the provider takes calls: it meant the one it refused.
+        self.paused = self.paused.filter(|pause| pause.refused > entry.number);
         let usage = &response.usage;
         let used = usage.prompt_tokens + usage.completion_tokens;
         if used > 0 {
@@ -234,8 +244,10 @@ impl Book {
         self.tokens.hear(now, tokens, limit_tokens, remaining_tokens, reset_tokens);
     }
 
-    /// Nothing begins before this.
-    pub(super) fn pause(&mut self, until: Instant) {
-        self.paused_until = self.paused_until.max(Some(until));
+    /// This call was refused: nothing begins before that time, unless a later one is answered.
+    pub(super) fn pause(&mut self, until: Instant, entry: Entry) {
+        let (before, refused) = self.paused.map_or((until, 0), |p| (p.until, p.refused));
+        let (until, refused) = (until.max(before), refused.max(entry.number));
+        self.paused = Some(Pause { until, refused });
     }
 }

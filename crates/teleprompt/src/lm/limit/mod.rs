@@ -31,7 +31,8 @@ pub struct RateLimitConfig {
 ///
 /// - Within any 60 seconds no more calls begin, with no more tokens, than [`RateLimitConfig`] says.
 /// - What the provider tells with its replies ([`LmResponse::rate`]) and how long it asks to wait
-///   when it refuses a call ([`LmError::retry_after`]) are obeyed too. Without limits of its own,
+///   when it refuses a call ([`LmError::retry_after`]) are obeyed too: the other calls wait as
+///   well, until that time is over or one that began later is answered. Without limits of its own,
 ///   the layer does only that.
 /// - Calls begin in the order in which they came: small ones do not pass a large one that waits. A
 ///   call that is dropped leaves the queue.
@@ -123,7 +124,7 @@ impl<L: Lm> Turn<'_, L> {
             End::Done(response) => self.layer.book().done(now, self.entry, response),
             End::Failed(error) => {
                 if let Some(wait) = asks_to_wait(error) {
-                    self.layer.book().pause(now + wait);
+                    self.layer.book().pause(now + wait, self.entry);
                 }
             }
             // What a dropped call used is not known: its estimate stays.
