@@ -8,6 +8,8 @@
     reason = "a test"
 )]
 
+mod missing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
