@@ -26,8 +26,8 @@ use quirks::{Manner, Quirks};
 /// A model behind a server.
 ///
 /// - What a server refuses is learned, and the request is said again without it: JSON schemas (all,
-///   or this one), the name of the token limit, `stream_options`, `temperature` and `top_p`, stop
-///   texts, the measure of reasoning. Each costs one request, once. [`Lm::capabilities`] follows.
+///   or this one), the name of the token limit, `stream_options`, `temperature`, `top_p` or the two
+///   together, stop texts, log-probabilities, `n`, the measure of reasoning and its summary. Each costs one request, once. [`Lm::capabilities`] follows.
 /// - A server that gives fewer than `n` completions is asked for each missing one by a further
 ///   request, its seed raised by the completion's index. Usage then has the tokens of them all. One
 ///   that fails in passing is repeated here, so that no completion that has arrived is asked for again.
@@ -93,7 +93,15 @@ impl Remote {
     /// The manner before anything was learned.
     fn first_manner(&self) -> Manner {
         let endpoint = self.endpoint();
-        Manner { dialect: endpoint.dialect(), cut: !endpoint.wire.has_stop() }
+        let options = &endpoint.options;
+        Manner {
+            dialect: endpoint.dialect(),
+            cut: !endpoint.wire.has_stop(),
+            temperature: true,
+            top_p: true,
+            logprobs: options.logprobs.unwrap_or(true),
+            several: options.n.unwrap_or(true),
+        }
     }
 
     fn manner(&self, request: &LmRequest) -> Manner {
@@ -102,10 +110,7 @@ impl Remote {
 
     /// The body as it is sent.
     fn body(&self, request: &LmRequest, manner: Manner, stream: bool) -> Result<Value, LmError> {
-        let mut request = Cow::Borrowed(request);
-        if manner.cut && !request.settings.stop.is_empty() {
-            request.to_mut().settings.stop.clear();
-        }
+        let request = fitted(request, manner);
         let call = Call { model: &self.model, request: &request, dialect: manner.dialect, stream };
         let wire = self.endpoint().wire;
         let mut body = wire.body(&call).map_err(|what| {
@@ -235,8 +240,8 @@ impl Lm for Remote {
     fn capabilities(&self) -> Capabilities {
         let able = self.endpoint().wire.capabilities();
         let schemas = self.endpoint().dialect().schema && self.quirks.schemas();
-        able.with_json_schema(able.json_schema && schemas)
-            .with_logprobs(able.logprobs && self.quirks.logprobs())
+        let logprobs = self.first_manner().logprobs && self.quirks.logprobs();
+        able.with_json_schema(able.json_schema && schemas).with_logprobs(able.logprobs && logprobs)
     }
 }
 
@@ -247,6 +252,27 @@ impl fmt::Debug for Remote {
             .field("endpoint", self.endpoint())
             .finish_non_exhaustive()
     }
+}
+
+/// The request without what the server does not take.
+fn fitted(request: &LmRequest, manner: Manner) -> Cow<'_, LmRequest> {
+    let (settings, mut fitted) = (&request.settings, Cow::Borrowed(request));
+    if manner.cut && !settings.stop.is_empty() {
+        fitted.to_mut().settings.stop.clear();
+    }
+    if !manner.temperature && settings.temperature.is_some() {
+        fitted.to_mut().settings.temperature = None;
+    }
+    if !manner.top_p && settings.top_p.is_some() {
+        fitted.to_mut().settings.top_p = None;
+    }
+    if !manner.logprobs && settings.logprobs.is_some() {
+        fitted.to_mut().settings.logprobs = None;
+    }
+    if !manner.several && request.n > 1 {
+        fitted.to_mut().n = 1;
+    }
+    fitted
 }
 
 /// Lays fields over a body: objects are merged member by member, all else is replaced.
