@@ -1,46 +1,52 @@
 //! The HTTP side of a provider: one server, its key, its time limits, its failures in words.
 
+mod answer;
 mod clock;
 
+pub(crate) use answer::Answer;
 pub(crate) use clock::Clock;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response};
 use serde_json::Value;
-use teleprompt_core::{LmError, LmErrorKind as Kind, RateStatus};
-use tokio::sync::OnceCell;
+use teleprompt_core::{LmError, LmErrorKind as Kind};
 use tokio::time::timeout_at;
 
 use super::endpoint::Endpoint;
+use super::http;
 use super::key::{Redactor, Secret};
 use super::refusal::{self, Complaint};
 use super::wire::KeyHeader;
-use super::{http, rate};
 use clock::Awaited;
-
-/// Most bytes of a reply that are read.
-const REPLY_LIMIT: usize = 64 * 1024 * 1024;
 
 /// One server. All wires and all other APIs of a provider (embeddings, files, jobs) go through it.
 ///
-/// Nothing is sent twice. Dropping a call closes its connection. Errors carry the LM's name, the
+/// Nothing is sent twice, but for a request whose key was refused and whose key command then gives
+/// another. Dropping a call closes its connection. Errors carry the LM's name, the
 /// provider, the status, the request's id, the wait that was asked for, and the raw body with every
 /// secret taken out.
 pub(crate) struct Client {
     name: Arc<str>,
     endpoint: Endpoint,
     http: reqwest::Client,
-    /// The key, or that there is none, once the first call has read it.
-    key: OnceCell<Option<Secret>>,
-    /// Takes out the key as well as the secret headers, once the key is read.
-    redactor: OnceCell<Redactor>,
+    /// Once the first call has read the key.
+    known: RwLock<Option<Known>>,
+}
+
+/// What is known once a key has been read.
+struct Known {
+    /// The key, or that there is none.
+    key: Option<Secret>,
+    /// Takes out all keys so far and all other secrets of the endpoint.
+    redactor: Redactor,
 }
 
 /// What a request brings.
+#[derive(Clone)]
 pub(crate) enum Body {
     /// Nothing.
     Empty,
@@ -48,14 +54,6 @@ pub(crate) enum Body {
     Json(String),
     /// Bytes of this content type, such as a multipart form.
     Bytes(HeaderValue, Vec<u8>),
-}
-
-/// A reply with a good status whose head is there.
-pub(crate) struct Answer<'c> {
-    client: &'c Client,
-    response: Response,
-    clock: Clock,
-    begun: bool,
 }
 
 impl Client {
@@ -67,8 +65,7 @@ impl Client {
         let name = name.into();
         let http = http::client(&endpoint.base_url, endpoint.timeouts.connect)
             .map_err(|message| LmError::new(Kind::Transport, name.clone(), message))?;
-        let (key, redactor) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { name, endpoint, http, key, redactor })
+        Ok(Self { name, endpoint, http, known: RwLock::default() })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -103,9 +100,37 @@ impl Client {
         body: Body,
         clock: Clock,
     ) -> Result<Answer<'_>, LmError> {
+        let again = self.endpoint.key.can_renew().then(|| (method.clone(), body.clone()));
+        let mut used = None;
+        let error = match self.attempt(method, path, body, clock, &mut used).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match again {
+            Some((method, body)) if error.status == Some(401) => {
+                let clock = clock.renewed();
+                if self.renew(used.as_ref(), clock).await {
+                    return self.attempt(method, path, body, clock, &mut used).await;
+                }
+                Err(error)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// One request, with the key that is written to `used`.
+    async fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+        clock: Clock,
+        used: &mut Option<Secret>,
+    ) -> Result<Answer<'_>, LmError> {
         let (by, awaited) = clock.next(false);
         let sent = timeout_at(by, async {
-            let headers = self.headers(&body).await?;
+            *used = self.key().await?;
+            let headers = self.headers(&body, used.as_ref())?;
             let mut call = self.http.request(method, self.url(path)).headers(headers);
             call = match body {
                 Body::Empty => call,
@@ -116,7 +141,7 @@ impl Client {
         });
         let response = sent.await.map_err(|_| self.late(&awaited))??;
         let good = response.status().is_success();
-        let answer = Answer { client: self, response, clock, begun: true };
+        let answer = Answer::new(self, response, clock);
         if good { Ok(answer) } else { Err(answer.into_refusal().await) }
     }
 
@@ -139,7 +164,7 @@ impl Client {
         url
     }
 
-    async fn headers(&self, body: &Body) -> Result<HeaderMap, LmError> {
+    fn headers(&self, body: &Body, key: Option<&Secret>) -> Result<HeaderMap, LmError> {
         let mut headers: HeaderMap = self.endpoint.wire.headers().into_iter().collect();
         match body {
             Body::Empty => {}
@@ -150,7 +175,7 @@ impl Client {
                 headers.insert(CONTENT_TYPE, kind.clone());
             }
         }
-        if let Some(key) = self.key().await? {
+        if let Some(key) = key {
             let (name, before) = self.key_header();
             headers.insert(name, self.key_value(before, key)?);
         }
@@ -161,13 +186,35 @@ impl Client {
         Ok(headers)
     }
 
-    async fn key(&self) -> Result<&Option<Secret>, LmError> {
-        let read =
-            || async { self.endpoint.key.read().await.map_err(|e| self.error(Kind::Auth, e)) };
-        let key = self.key.get_or_try_init(read).await?;
-        let secrets = self.endpoint.secrets();
-        self.redactor.get_or_init(|| async { Redactor::new(secrets.iter().chain(key)) }).await;
+    async fn key(&self) -> Result<Option<Secret>, LmError> {
+        let known = self.known(|known| known.key.clone());
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let key = self.endpoint.key.read().await.map_err(|e| self.error(Kind::Auth, e))?;
+        self.know(key.clone());
         Ok(key)
+    }
+
+    /// Whether there is another key than the one that was refused, in time.
+    async fn renew(&self, refused: Option<&Secret>, clock: Clock) -> bool {
+        let Some(refused) = refused else { return false };
+        let renewed = timeout_at(clock.next(false).0, self.endpoint.key.renew(refused)).await;
+        let Ok(Some(key)) = renewed else { return false };
+        self.know(Some(key));
+        true
+    }
+
+    fn know(&self, key: Option<Secret>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.take().map(|known| known.redactor);
+        let mut redactor = before.unwrap_or_else(|| Redactor::new(&self.endpoint.secrets()));
+        key.iter().for_each(|key| redactor.add(key));
+        *known = Some(Known { key, redactor });
+    }
+
+    fn known<T>(&self, of: impl FnOnce(&Known) -> T) -> Option<T> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(of)
     }
 
     /// The header of the key, and what stands before the key in it.
@@ -191,15 +238,12 @@ impl Client {
     }
 
     fn has_key(&self) -> bool {
-        self.key.get().is_some_and(Option::is_some)
+        self.known(|known| known.key.is_some()).unwrap_or(false)
     }
 
     /// The text without our secrets, which some servers repeat.
     pub(crate) fn clean(&self, text: &str) -> String {
-        match self.redactor.get() {
-            Some(redactor) => redactor.clean(text),
-            None => text.to_owned(),
-        }
+        self.known(|known| known.redactor.clean(text)).unwrap_or_else(|| text.to_owned())
     }
 
     /// An error of this kind, with who runs the LM.
@@ -283,86 +327,6 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     ];
     let value = NAMES.iter().find_map(|name| headers.get(*name))?;
     value.to_str().ok().map(str::to_owned)
-}
-
-impl Answer<'_> {
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        self.response.headers()
-    }
-
-    /// What the provider says of its rate limits.
-    pub(crate) fn rate(&self) -> Option<RateStatus> {
-        rate::status(self.headers())
-    }
-
-    /// The provider's id of the request.
-    pub(crate) fn request_id(&self) -> Option<Arc<str>> {
-        request_id(self.headers()).map(Arc::from)
-    }
-
-    /// The limit for the first token holds until [`Answer::begin`].
-    pub(crate) fn await_first_event(&mut self) {
-        self.begun = false;
-    }
-
-    /// The first event is there.
-    pub(crate) fn begin(&mut self) {
-        self.begun = true;
-    }
-
-    /// The next bytes of the body; `None` at its end.
-    pub(crate) async fn chunk(
-        &mut self,
-    ) -> Result<Option<impl std::ops::Deref<Target = [u8]> + use<>>, LmError> {
-        let (by, awaited) = self.clock.next(self.begun);
-        match timeout_at(by, self.response.chunk()).await {
-            Err(_) => Err(self.client.late(&awaited)),
-            Ok(read) => read.map_err(|e| self.client.broken(e)),
-        }
-    }
-
-    /// The whole body, of which these bytes have been read.
-    async fn bytes_after(mut self, mut body: Vec<u8>) -> Result<Vec<u8>, LmError> {
-        while let Some(bytes) = self.chunk().await? {
-            body.extend_from_slice(&bytes);
-            if body.len() > REPLY_LIMIT {
-                let what = format!("more than {} MB", REPLY_LIMIT / 1024 / 1024);
-                return Err(self.client.protocol(&what, self.headers(), ""));
-            }
-        }
-        Ok(body)
-    }
-
-    /// The whole body as text.
-    pub(crate) async fn text(self) -> Result<String, LmError> {
-        self.text_after(Vec::new()).await
-    }
-
-    /// The whole body as text, of which these bytes have been read.
-    pub(crate) async fn text_after(self, head: Vec<u8>) -> Result<String, LmError> {
-        let body = self.bytes_after(head).await?;
-        Ok(String::from_utf8(body)
-            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
-    }
-
-    /// The whole body as JSON.
-    ///
-    /// # Errors
-    /// The body does not come whole or is not JSON. What the JSON says is not looked at.
-    pub(crate) async fn json(self) -> Result<Value, LmError> {
-        let (client, headers) = (self.client, self.headers().clone());
-        let body = self.text().await?;
-        serde_json::from_str(&body)
-            .map_err(|_| client.protocol("something that is not JSON", &headers, &body))
-    }
-
-    async fn into_refusal(self) -> LmError {
-        let (client, status) = (self.client, self.response.status().as_u16());
-        let headers = self.headers().clone();
-        // The status counts, even if the body does not come whole.
-        let body = self.text().await.unwrap_or_default();
-        client.refusal(status, &headers, &body)
-    }
 }
 
 impl fmt::Debug for Client {

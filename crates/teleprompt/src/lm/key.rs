@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 /// Where a key comes from. It is read when the first call is made and never printed.
 ///
@@ -34,7 +34,8 @@ enum Source {
 /// A program that prints a key.
 struct KeyCommand {
     argv: Vec<String>,
-    key: OnceCell<Secret>,
+    /// What it printed last.
+    key: Mutex<Option<Secret>>,
 }
 
 impl KeySource {
@@ -59,11 +60,11 @@ impl KeySource {
     }
 
     /// What this program prints, without white space around it. It is run once, when the first call
-    /// is made, and asked again only after a failure; clones share the result. Its standard error
-    /// goes to ours.
+    /// is made, and again only after a failure or once the server refuses the key, which may have
+    /// expired; clones share the result. Its standard error goes to ours.
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let argv = argv.into_iter().map(Into::into).collect();
-        Self(Source::Command(Arc::new(KeyCommand { argv, key: OnceCell::new() })))
+        Self(Source::Command(Arc::new(KeyCommand { argv, key: Mutex::new(None) })))
     }
 
     /// What this line prints in the system's shell; else as [`KeySource::command`].
@@ -96,10 +97,19 @@ impl KeySource {
             Source::None | Source::Withheld(_) => Ok(None),
             Source::Env(variable) => Ok(env(variable).map(|key| Secret(key.into()))),
             Source::Value(key) => Ok(Some(key.clone())),
-            Source::Command(command) => {
-                command.key.get_or_try_init(|| command.run()).await.cloned().map(Some)
-            }
+            Source::Command(command) => command.key_but(None).await.map(Some),
         }
+    }
+
+    /// Whether there may be another key once one is refused.
+    pub(crate) fn can_renew(&self) -> bool {
+        matches!(self.0, Source::Command(_))
+    }
+
+    /// Another key than this one, which the server refused; `None` if there is none.
+    pub(crate) async fn renew(&self, refused: &Secret) -> Option<Secret> {
+        let Source::Command(command) = &self.0 else { return None };
+        command.key_but(Some(refused)).await.ok().filter(|key| key.0 != refused.0)
     }
 
     /// What a person does where the server wants a key and got none.
@@ -147,6 +157,16 @@ impl PartialEq for Source {
 impl Eq for Source {}
 
 impl KeyCommand {
+    /// What it printed last, unless that is the key that was refused: then what it prints now. Calls
+    /// that are refused at one time run it once.
+    async fn key_but(&self, refused: Option<&Secret>) -> Result<Secret, String> {
+        let mut kept = self.key.lock().await;
+        match kept.as_ref() {
+            Some(key) if refused.is_none_or(|refused| refused.0 != key.0) => Ok(key.clone()),
+            _ => Ok(kept.insert(self.run().await?).clone()),
+        }
+    }
+
     async fn run(&self) -> Result<Secret, String> {
         let Some((program, args)) = self.argv.split_first() else {
             return Err("the key command is empty; write it as `key_command = \"…\"`".into());
@@ -249,6 +269,11 @@ impl Redactor {
         Self(secrets.into_iter().flat_map(Secret::forms).collect())
     }
 
+    /// Takes one more secret out.
+    pub(crate) fn add(&mut self, secret: &Secret) {
+        self.0.extend(secret.forms());
+    }
+
     /// The text with `[key]` in the place of each secret.
     pub(crate) fn clean(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, form| {
@@ -307,6 +332,11 @@ mod tests {
             assert_eq!(source.read().await.unwrap().unwrap().expose(), "k-123");
         }
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\n");
+        let (old, key) = (Secret::new("k-122"), Secret::new("k-123"));
+        assert_eq!(source.renew(&old).await.unwrap().expose(), "k-123", "renewed by another call");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\n");
+        assert!(source.renew(&key).await.is_none(), "the same again");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\nx\n");
     }
 
     #[cfg(unix)]

@@ -3,6 +3,9 @@
 //! Only the data counts for us: event names, ids and retry times are skipped. Lines may end in LF,
 //! CRLF or CR; bytes may be cut anywhere, inside a character too.
 
+/// Most bytes of one event.
+pub(crate) const EVENT_LIMIT: usize = 16 * 1024 * 1024;
+
 /// Turns bytes into the data of events.
 #[derive(Debug, Default)]
 pub(crate) struct SseDecoder {
@@ -28,6 +31,11 @@ impl SseDecoder {
             }
         }
         events
+    }
+
+    /// Whether the event that is not at its end is longer than [`EVENT_LIMIT`].
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.line.len() + self.data.as_ref().map_or(0, String::len) > EVENT_LIMIT
     }
 
     /// The event that the end of the stream completes, for servers that forget the last blank line.

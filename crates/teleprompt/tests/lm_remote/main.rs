@@ -10,6 +10,7 @@
 
 mod missing;
 mod quirks;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use teleprompt::lm::{DialectOptions, Endpoint, KeySource, Remote};
 use teleprompt::{
-    FinishReason, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, Media, Message, Part,
-    RateStatus, ReasoningEffort,
+    Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, Media, Message, Part, RateStatus,
+    ReasoningEffort,
 };
 use teleprompt_testkit::{FakeServer, Request, Response};
 
@@ -315,59 +316,6 @@ async fn extra_fields_and_headers_are_sent_and_told_apart() {
     let identity = lm.identity();
     assert!(identity.contains(r#""user":"a""#) && !identity.contains("marker"), "{identity}");
     assert!(!chat(&server).identity().contains("user"), "another body is another LM");
-}
-
-#[tokio::test]
-async fn what_gateways_add_to_a_stream_spoils_nothing() {
-    let block =
-        |kind: &str, name: &str, inner: Value| json!({"type": kind, "index": 0, name: inner});
-    let events = [
-        json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}}),
-        block("content_block_start", "content_block", json!({"type": "text", "text": ""})),
-        block("content_block_delta", "delta", json!({"type": "text_delta", "text": "ok"})),
-        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
-        json!({"type": "message_stop"}),
-    ];
-    let anthropic: String =
-        events.iter().map(|event| format!("data: {event}\n\ndata:\n\n")).collect();
-    let text = json!({"content": {"parts": [{"text": "ok"}]}, "finishReason": "STOP"});
-    let gemini = format!("data:\n\ndata: {}\n\n", json!({"candidates": [text]}));
-    let broken = format!("{anthropic}data: [DONE]\n\ndata: not JSON\n\n");
-    let cases = [("anthropic", broken), ("gemini", format!("{gemini}data: [DONE]\n\n"))];
-    for (wire, bytes) in cases {
-        // All in one packet.
-        let stream = Response::event_stream(&bytes, bytes.len(), Duration::ZERO);
-        let server = FakeServer::script([stream]).await.unwrap();
-        let lm = Remote::new("m", endpoint(&server, wire)).unwrap();
-        let (_, done) = streamed(&lm, &request()).await.unwrap();
-        assert_eq!(done.completions[0].text, "ok", "{wire}");
-    }
-}
-
-#[tokio::test]
-async fn a_reply_that_does_not_tell_why_it_ended_is_not_called_whole() {
-    let whole = json!({"choices": [{"message": {"content": "ok"}, "finish_reason": null}]});
-    let piece = json!({"choices": [{"delta": {"content": "ok"}}]});
-    let stream = format!("data: {piece}\n\ndata: [DONE]\n\n");
-    let replies =
-        [Response::json(200, &whole), Response::event_stream(&stream, 99, Duration::ZERO)];
-    let server = FakeServer::script(replies).await.unwrap();
-    let lm = chat(&server);
-    let first = lm.generate(&request()).await.unwrap();
-    for reply in [first, streamed(&lm, &request()).await.unwrap().1] {
-        assert_eq!(
-            (&*reply.completions[0].text, reply.completions[0].finish),
-            ("ok", FinishReason::Other)
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_error_under_a_good_status_keeps_that_status() {
-    let told = json!({"error": {"message": "busy", "type": "rate_limit_error"}});
-    let server = FakeServer::script([Response::json(200, &told)]).await.unwrap();
-    let error = chat(&server).generate(&request()).await.unwrap_err();
-    assert_eq!((error.kind, error.status), (LmErrorKind::RateLimit, Some(200)), "{error}");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn what_arrived_is_not_asked_for_again_even_if_the_rest_never_comes() {
     let few = RetryConfig { retries: 2, ..RetryConfig::default() };
     let lm = Retry::new(chat(&server).with_retry(few));
     let error = lm.generate(&two).await.unwrap_err();
-    assert_eq!((error.kind, server.hits()), (LmErrorKind::Overloaded, 4), "{error}");
+    assert_eq!((error.kind, server.hits()), (LmErrorKind::Server, 4), "{error}");
     let whole = server.requests().iter().filter(|r| r.json()["n"] == 2).count();
     assert_eq!(whole, 1, "the whole is asked for once");
     assert!(error.message.contains("given up after 3 attempts"), "{error}");

@@ -108,7 +108,11 @@ async fn too_many_completions_at_once_do_not_forbid_a_few() {
     let wrong = |body: &Value| body["n"].as_u64() > Some(2);
     let server = refuses(wrong, "n must be at most 2", || Response::chat_n(&["a", "b"])).await;
     let lm = chat(&server);
-    let of = |n| LmRequest { n, ..request() };
+    let of = |n| {
+        let mut several = request();
+        several.n = n;
+        several
+    };
     assert_eq!(lm.generate(&of(3)).await.unwrap().completions.len(), 3);
     let before = server.hits();
     assert_eq!(lm.generate(&of(2)).await.unwrap().completions.len(), 2);
@@ -154,7 +158,8 @@ async fn anthropics_refusal_of_a_schema_is_understood() {
             "additionalProperties": false,
         });
         let constraint = Constraint::new(Some(Arc::new(schema)), None);
-        let bound = LmRequest { constraint: Some(Arc::new(constraint)), ..request() };
+        let mut bound = request();
+        bound.constraint = Some(Arc::new(constraint));
         for _ in 0..2 {
             lm.generate(&bound).await.unwrap();
         }

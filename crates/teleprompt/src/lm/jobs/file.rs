@@ -118,6 +118,7 @@ impl OpenAiJobs {
         let read = || async {
             let sent = self.client.send(Method::GET, &path, Body::Empty, self.client.clock());
             let mut answer = sent.await?;
+            answer.unlimited();
             let mut content = Vec::new();
             while let Some(bytes) = answer.chunk().await? {
                 content.extend_from_slice(&bytes);

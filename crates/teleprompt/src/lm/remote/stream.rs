@@ -9,7 +9,7 @@ use teleprompt_core::{
 };
 
 use super::super::client::{Answer, Clock};
-use super::super::sse::SseDecoder;
+use super::super::sse::{EVENT_LIMIT, SseDecoder};
 use super::super::wire::{StreamReader, WireFault};
 use super::Remote;
 use super::stop::Cutter;
@@ -129,6 +129,10 @@ impl<'a> Pieces<'a> {
                 Ok(chunks) => chunks.into_iter().for_each(|chunk| self.tell(chunk)),
                 Err(fault) => return Err(self.remote.fault(fault, &self.headers, &data)),
             }
+        }
+        if self.decoder.is_overfull() {
+            let what = format!("an event of more than {} MB", EVENT_LIMIT / 1024 / 1024);
+            return Err(self.remote.client.protocol(&what, &self.headers, ""));
         }
         Ok(())
     }
