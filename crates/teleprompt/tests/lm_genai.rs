@@ -24,7 +24,7 @@ mod with_the_feature {
 
     use futures::StreamExt;
     use serde_json::{Value, json};
-    use teleprompt::lm::{CacheMode, Cloud, ConnectOptions, GenAi, KeySource, Registry};
+    use teleprompt::lm::{CacheMode, Cloud, ConnectOptions, GenAi, KeySource, Registry, Retry};
     use teleprompt::{
         Constraint, FinishReason, Lm, LmChunk, LmErrorKind, LmRequest, Media, Message, Part, Tool,
         ToolCall, ToolChoice,
@@ -199,6 +199,34 @@ mod with_the_feature {
         let nowhere = GenAi::new(Cloud::Bedrock, "m", "http://127.0.0.1:9", key).unwrap();
         let failed = nowhere.generate(&request()).await.unwrap_err();
         assert_eq!(failed.kind, LmErrorKind::Transport);
+    }
+
+    #[tokio::test]
+    async fn only_the_missing_completion_is_asked_again() {
+        let busy = Response::status(503, "busy").with_header("retry-after", "0");
+        let good = || Response::json(200, &converse());
+        let server = FakeServer::script([good(), busy, good(), good(), good()]).await.unwrap();
+        let mut three = request();
+        three.n = 3;
+        let lm = Retry::new(lm(Cloud::Bedrock, &server));
+        assert_eq!(lm.generate(&three).await.unwrap().completions.len(), 3);
+        assert_eq!(server.hits(), 4);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_key_of_a_command_that_expired_is_fetched_once_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let count = format!("echo x >> '{0}'; echo marker-$(wc -l < '{0}')", log.display());
+        let server = FakeServer::start(|request| match request.header("authorization") {
+            Some("Bearer marker-2") => Response::json(200, &converse()),
+            _ => Response::status(401, "expired"),
+        });
+        let server = server.await.unwrap();
+        let lm = GenAi::new(Cloud::Bedrock, "m", &server.url(), KeySource::shell(&count)).unwrap();
+        assert_eq!(lm.generate(&request()).await.unwrap().completions.len(), 1);
+        assert_eq!(server.hits(), 2);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod reply;
 mod request;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::time::timeout;
 
 use super::endpoint::{Timeouts, check_url};
 use super::http;
-use super::key::{KeySource, Redactor, env};
+use super::key::{KeySource, Redactor, Secret, env};
 use super::providers::{OTHER_KEY, split_addresses};
 use super::registry::LmTarget;
 use super::retry::{Retry, RetryConfig};
@@ -96,7 +97,8 @@ impl Cloud {
 /// | JSON schemas | no | yes |
 /// | tools | yes, but not a choice among them | yes |
 ///
-/// AWS access keys and profiles (SigV4) are not supported. `n` takes a request for each completion;
+/// A key that comes from a command ([`KeySource::command`]) is fetched again once it is refused. AWS
+/// access keys and profiles (SigV4) are not supported. `n` takes a request for each completion;
 /// there are no log-probabilities, no `extra_body`, no hints for caches of prompts. Without a limit
 /// of tokens, 4,096 is sent. Images and files must be given as bytes at Bedrock.
 ///
@@ -158,19 +160,34 @@ impl GenAi {
         LmError::new(kind, self.name.clone(), message).with_provider(self.cloud.scheme())
     }
 
-    /// Where the call goes, and what takes its key out of errors.
-    async fn target(&self) -> std::result::Result<(ServiceTarget, Redactor), LmError> {
+    /// The result of a call with the key; of a second one where the first is refused and the key's
+    /// command gives another.
+    async fn keyed<T, F>(&self, call: impl Fn(Secret) -> F) -> std::result::Result<T, LmError>
+    where
+        F: Future<Output = std::result::Result<T, LmError>>,
+    {
         let key = self.key.read().await.map_err(|e| self.error(LmErrorKind::Auth, e))?;
         let key = key.ok_or_else(|| {
             let message = format!("{} wants a key; {}", self.base_url, self.key.remedy());
             self.error(LmErrorKind::Auth, message)
         })?;
+        match call(key.clone()).await {
+            Err(error) if error.status == Some(401) => match self.key.renew(&key).await {
+                Some(key) => call(key).await,
+                None => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    /// Where the call goes, and what takes its key out of errors.
+    fn target(&self, key: &Secret) -> (ServiceTarget, Redactor) {
         let target = ServiceTarget {
             endpoint: Endpoint::from_owned(format!("{}/", self.base_url)),
             auth: AuthData::from_single(key.expose()),
             model: ModelIden::new(self.cloud.adapter(), self.model.to_string()),
         };
-        Ok((target, Redactor::new([&key])))
+        (target, Redactor::new([key]))
     }
 
     fn said(
@@ -184,9 +201,13 @@ impl GenAi {
     }
 
     /// One request, one completion.
-    async fn ask(&self, request: &LmRequest) -> std::result::Result<LmResponse, LmError> {
+    async fn ask(
+        &self,
+        request: &LmRequest,
+        key: Secret,
+    ) -> std::result::Result<LmResponse, LmError> {
         let (chat, options) = self.said(request)?;
-        let (target, redactor) = self.target().await?;
+        let (target, redactor) = self.target(&key);
         let limit = Timeouts::default().total;
         let call = self.client.exec_chat(target, chat, Some(&options));
         let reply = timeout(limit, call).await.map_err(|_| self.late(limit))?;
@@ -206,12 +227,13 @@ impl GenAi {
     async fn open(
         &self,
         request: &LmRequest,
+        key: Secret,
     ) -> std::result::Result<BoxStream<'static, std::result::Result<LmChunk, LmError>>, LmError>
     where
         Self: 'static,
     {
         let (chat, options) = self.said(request)?;
-        let (target, redactor) = self.target().await?;
+        let (target, redactor) = self.target(&key);
         let limits = Timeouts::default();
         let mut options = options
             .with_stream_header_timeout(limits.first.unwrap_or(limits.total))
@@ -248,7 +270,9 @@ impl Lm for GenAi {
         let singles = (0..request.n.max(1) as usize).map(|index| several::single(request, index));
         let singles: Vec<LmRequest> = singles.collect();
         let retry = RetryConfig::default();
-        let mut replies = several::all(&singles, &retry, |single| self.ask(single)).await?;
+        let mut replies =
+            several::all(&singles, &retry, |single| self.keyed(|key| self.ask(single, key)))
+                .await?;
         let rest = replies.split_off(1.min(replies.len()));
         let mut whole = replies.pop().unwrap_or_default();
         for reply in rest {
@@ -265,7 +289,7 @@ impl Lm for GenAi {
                 let whole = self.generate(request).await;
                 whole.map(|whole| stream::iter(whole.into_chunks().into_iter().map(Ok)).boxed())
             } else {
-                self.open(request).await
+                self.keyed(|key| self.open(request, key)).await
             };
             opened.unwrap_or_else(|error| stream::iter([Err(error)]).boxed())
         };

@@ -328,7 +328,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         let source = KeySource::shell(&format!("echo x >> '{}'; echo ' k-123 '", log.display()));
-        for source in [source.clone(), source] {
+        for source in [source.clone(), source.clone()] {
             assert_eq!(source.read().await.unwrap().unwrap().expose(), "k-123");
         }
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\n");
