@@ -73,7 +73,8 @@ pub(crate) fn explain(error: &reqwest::Error, url: &str) -> (LmErrorKind, String
         }
         _ => format!("the connection to {place} broke ({cause}); try again"),
     };
-    (LmErrorKind::Transport, message)
+    let kind = if error.is_connect() { LmErrorKind::Unreachable } else { LmErrorKind::Transport };
+    (kind, message)
 }
 
 /// The URL up to the path, for people.

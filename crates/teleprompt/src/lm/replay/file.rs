@@ -198,6 +198,7 @@ fn kind(code: &str, tokens: Option<(u64, u64)>) -> LmErrorKind {
     use LmErrorKind as K;
     let (needed, limit) = tokens.unwrap_or_default();
     let all = [
+        K::Unreachable,
         K::Transport,
         K::Timeout,
         K::Auth,
