@@ -125,6 +125,12 @@ pub(crate) trait StreamReader: Send {
     /// Whether the protocol's end mark has come: nothing more is to be read.
     fn is_done(&self) -> bool;
 
+    /// Asked at the end of the connection, where [`StreamReader::finish`] gives nothing: whether the
+    /// reply had no completion, rather than that it broke off. Default: the end mark has come.
+    fn is_empty(&self) -> bool {
+        self.is_done()
+    }
+
     /// The whole reply, put together from the events; `None` if it is not whole. At the end of a
     /// connection without an end mark, a reply whose completions all told why they ended is whole.
     fn finish(self: Box<Self>) -> Option<LmResponse>;

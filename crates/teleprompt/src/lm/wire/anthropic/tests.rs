@@ -388,6 +388,22 @@ fn a_stream_that_breaks_off_is_not_whole() {
 }
 
 #[test]
+fn a_reply_without_words_has_a_reason_to_stop() {
+    let reply = |stop: Value| json!({"type": "message", "content": [], "stop_reason": stop});
+    let silent = Anthropic.read(&reply(json!("end_turn"))).unwrap();
+    assert_eq!(silent.completions[0].text, "");
+    assert!(matches!(Anthropic.read(&reply(Value::Null)), Err(WireFault::Malformed(_))));
+    let events = events();
+    let end = events.last().unwrap().clone();
+    let (_, none) = feed(&[events[0].clone(), end.clone()]);
+    assert!(none.is_empty());
+    assert_eq!(none.finish(), None);
+    let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+    let (_, silent) = feed(&[events[0].clone(), stop, end]);
+    assert_eq!(silent.finish().unwrap().completions[0].text, "");
+}
+
+#[test]
 fn faults_in_a_stream() {
     let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
     let fault = Anthropic.reader().event(error);

@@ -92,6 +92,10 @@ impl Reader {
             let what = "JSON of another form (it has no list called output)";
             return Err(WireFault::Malformed(what.into()));
         };
+        // Of a stream some servers repeat no item at its end.
+        if output.is_empty() && self.begun.is_empty() && status != Some("incomplete") {
+            return Err(WireFault::Malformed("no completion".into()));
+        }
         let mut chunks = Vec::new();
         for (at, item) in (0_u64..).zip(output) {
             if !self.begun.contains(&at) {

@@ -230,7 +230,7 @@ fn several_seals_survive_a_turn() {
 fn faults_are_told_apart() {
     let failed = json!({"status": "failed", "output": [], "error": {"message": "no"}});
     assert!(matches!(OpenAiResponses.read(&failed), Err(WireFault::Refused(_))));
-    for reply in [json!({}), json!([]), json!({"output": 1})] {
+    for reply in [json!({}), json!([]), json!({"output": 1}), json!({"output": []})] {
         assert!(matches!(OpenAiResponses.read(&reply), Err(WireFault::Malformed(_))), "{reply}");
     }
     let events = [
