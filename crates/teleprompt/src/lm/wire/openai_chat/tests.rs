@@ -130,7 +130,7 @@ fn a_reply_with_everything_is_read() {
         ],
         "usage": {
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-            "prompt_tokens_details": {"cached_tokens": 4},
+            "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
             "completion_tokens_details": {"reasoning_tokens": 3},
         },
     });
@@ -151,6 +151,7 @@ fn a_reply_with_everything_is_read() {
         prompt_tokens: 10,
         completion_tokens: 5,
         cached_prompt_tokens: 4,
+        cache_write_tokens: 1,
         reasoning_tokens: 3,
         ..Usage::one_call()
     };

@@ -219,6 +219,7 @@ fn read_usage(usage: &Value) -> Usage {
         prompt_tokens: count("/input_tokens"),
         completion_tokens: count("/output_tokens"),
         cached_prompt_tokens: count("/input_tokens_details/cached_tokens"),
+        cache_write_tokens: count("/input_tokens_details/cache_write_tokens"),
         reasoning_tokens: count("/output_tokens_details/reasoning_tokens"),
         ..Usage::one_call()
     }
