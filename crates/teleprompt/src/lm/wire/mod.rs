@@ -100,6 +100,8 @@ pub(crate) struct Dialect {
     pub schema: bool,
     /// OpenAI chat: the limit is called `max_completion_tokens`, not `max_tokens`.
     pub new_limit_name: bool,
+    /// OpenAI chat: the seed is called `random_seed`.
+    pub random_seed: bool,
     /// OpenAI chat: `stream_options`, which ask for the usage of a streamed reply.
     pub stream_options: bool,
     /// `temperature` and `top_p` may be set (models that reason often refuse them).

@@ -12,6 +12,7 @@ use super::Gemini;
 const ALL: Dialect = Dialect {
     schema: true,
     new_limit_name: false,
+    random_seed: false,
     stream_options: false,
     sampling: true,
     prompt_cache: true,
