@@ -25,9 +25,7 @@ fn finish(wire: Wire, finish: &Finish) -> (FinishReason, &str) {
         Finish::Length => {
             (F::Length, ["length", "max_output_tokens", "max_tokens", "MAX_TOKENS"][place])
         }
-        Finish::ToolCalls => {
-            (F::ToolCalls, ["tool_calls", "completed", "tool_use", "STOP"][place])
-        }
+        Finish::ToolCalls => (F::ToolCalls, ["tool_calls", "completed", "tool_use", "STOP"][place]),
         Finish::ContentFilter => {
             (F::ContentFilter, ["content_filter", "content_filter", "refusal", "SAFETY"][place])
         }

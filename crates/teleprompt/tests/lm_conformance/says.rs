@@ -50,12 +50,8 @@ pub async fn roles(subject: &Subject) -> Checked {
     ]);
     let parsed = sent(subject, &request).await?.parsed;
     let got: Vec<_> = parsed.messages.iter().map(|m| (m.role.as_str(), m.text.as_str())).collect();
-    let want = [
-        ("system", "Sei kurz."),
-        ("user", "Grüße 👋"),
-        ("assistant", "Hallo"),
-        ("user", "weiter"),
-    ];
+    let want =
+        [("system", "Sei kurz."), ("user", "Grüße 👋"), ("assistant", "Hallo"), ("user", "weiter")];
     same("messages", got.as_slice(), &want)
 }
 
