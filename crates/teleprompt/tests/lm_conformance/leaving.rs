@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use teleprompt::adapter::ChatAdapter;
+use teleprompt::lm::{Stack, StackOptions};
 use teleprompt::prelude::*;
 use teleprompt_testkit::{Answer, FakeServer, Fault};
 use tokio::time::{sleep, timeout};
@@ -87,17 +88,25 @@ pub async fn cancelled_predict(subject: &Subject) -> Checked {
     closed(&server).await
 }
 
+fn stacked(subject: &Subject) -> Subject {
+    let wrap = |remote| Stack::new(StackOptions::default()).wrap(LmHandle::new(remote));
+    Subject { wrap, ..*subject }
+}
+
 #[tokio::test]
 async fn a_dropped_call_closes_its_connection() {
     on_every_wire(dropped_call).await;
+    on_every_wire(async |subject| dropped_call(&stacked(subject)).await).await;
 }
 
 #[tokio::test]
 async fn a_dropped_stream_closes_its_connection() {
     on_every_wire(dropped_stream).await;
+    on_every_wire(async |subject| dropped_stream(&stacked(subject)).await).await;
 }
 
 #[tokio::test]
 async fn cancelling_a_predict_closes_its_connection() {
     on_every_wire(cancelled_predict).await;
+    on_every_wire(async |subject| cancelled_predict(&stacked(subject)).await).await;
 }

@@ -9,7 +9,7 @@ use teleprompt::{
     ToolCall, ToolChoice, ToolResult,
 };
 use teleprompt_testkit::server::ParsedRequest;
-use teleprompt_testkit::{Request, Wire};
+use teleprompt_testkit::{Answer, FakeServer, Request, Wire};
 
 use super::body;
 use super::support::{
@@ -194,6 +194,18 @@ pub async fn settings(subject: &Subject) -> Checked {
     same("schema", &got.schema, &Some(schema))
 }
 
+/// Mistral's server knows the seed under another name, which OpenAI's refuses.
+pub async fn other_name_of_the_seed(subject: &Subject) -> Checked {
+    let mut request = ask("hi");
+    request.settings.seed = Some(11);
+    let server = FakeServer::start(|_| Wire::OpenAiChat.reply(&Answer::text("ok"))).await.unwrap();
+    let dialect = DialectOptions { random_seed: Some(true), ..DialectOptions::default() };
+    let lm = subject.lm_at(subject.endpoint(&server).with_dialect(dialect));
+    told("generate", lm.generate(&request).await)?;
+    let body = server.requests().remove(0).json();
+    same("seed", &(body.get("seed"), &body["random_seed"]), &(None, &json!(11)))
+}
+
 pub async fn effort(subject: &Subject) -> Checked {
     for (effort, word) in [(ReasoningEffort::Low, "low"), (ReasoningEffort::High, "high")] {
         let mut request = ask("hi");
@@ -327,6 +339,7 @@ async fn calls_and_answers_of_tools_arrive_intact() {
 async fn settings_arrive_where_the_wire_has_them() {
     on_every_wire(settings).await;
     on_every_wire(effort).await;
+    other_name_of_the_seed(&Subject::of(Wire::OpenAiChat)).await.unwrap();
 }
 
 #[tokio::test]
