@@ -19,8 +19,15 @@ pub(super) struct File {
     pub prices: BTreeMap<String, Price>,
 }
 
-const DIALECT_KEYS: [&str; 6] =
-    ["schema", "new_limit_name", "stream_options", "sampling", "prompt_cache", "reasoning_back"];
+const DIALECT_KEYS: [&str; 7] = [
+    "schema",
+    "new_limit_name",
+    "random_seed",
+    "stream_options",
+    "sampling",
+    "prompt_cache",
+    "reasoning_back",
+];
 
 impl File {
     /// What the file says; nothing if it is not there.
