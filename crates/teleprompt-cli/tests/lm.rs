@@ -90,13 +90,23 @@ fn a_provider_of_the_working_directory_gets_only_its_own_key() {
     };
     file("key_env = 'TELEPROMPT_KEY_GATE'");
     let output = run(&mut world.command(&["run", "q -> a", "q=?"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.contains("under [trust]"), "{told}");
+    let output = run(&mut world.command(&["run", "q -> a", "q=!", "--lm", "gate:m"]));
     assert!(output.status.success(), "{output:?}");
     let sent = world.server.requests().remove(0);
+    assert_eq!(sent.header("authorization"), None, "an address that the user does not trust");
+    std::fs::create_dir_all(world.path("config/teleprompt")).unwrap();
+    let trust = format!("[trust]\ngate = '{}'\n", world.server.url());
+    world.write("config/teleprompt/config.toml", &trust);
+    let output = run(&mut world.command(&["run", "q -> a", "q=?"]));
+    assert!(output.status.success(), "{output:?}");
+    let sent = world.server.requests().remove(1);
     assert_eq!(sent.header("authorization"), Some("Bearer sk-gate"));
     file("key_env = 'OPENAI_API_KEY'");
     let output = run(&mut world.command(&["run", "q -> a", "q=?"]));
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("may only read TELEPROMPT_KEY_GATE"), "{told}");
-    assert_eq!(world.server.hits(), 1);
+    assert_eq!(world.server.hits(), 2);
 }

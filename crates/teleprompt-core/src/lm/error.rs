@@ -98,6 +98,9 @@ pub struct LmError {
     pub request_id: Option<String>,
     /// How long the provider asks us to wait.
     pub retry_after: Option<Duration>,
+    /// Part of the call succeeded and the rest has been repeated in vain, so the whole is not to be
+    /// repeated. Default: `false`.
+    pub given_up: bool,
     /// The provider's raw answer, our key taken out.
     pub body: Option<Arc<str>>,
     /// Earlier attempts of the same call that may have been charged.
@@ -118,6 +121,7 @@ impl LmError {
             status: None,
             request_id: None,
             retry_after: None,
+            given_up: false,
             body: None,
             lost_attempts: 0,
             source: None,
@@ -152,6 +156,12 @@ impl LmError {
     /// With the provider's request id.
     pub fn with_request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;
+        self
+    }
+
+    /// The same, but not to be repeated as a whole: see [`LmError::given_up`](Self#structfield.given_up).
+    pub fn given_up(mut self) -> Self {
+        self.given_up = true;
         self
     }
 

@@ -121,17 +121,21 @@ impl Client {
     }
 
     /// The whole URL of a path.
-    pub(crate) fn url(&self, path: &str) -> String {
+    fn url(&self, path: &str) -> String {
+        self.url_with(path, |_, value| super::key::url_encoded(value, true))
+    }
+
+    /// The same with other values in the query: what `value` makes of name and value.
+    pub(crate) fn url_with(&self, path: &str, value: impl Fn(&str, &str) -> String) -> String {
         let mut url = format!("{}{path}", self.endpoint.base_url);
-        if self.endpoint.query.is_empty() {
-            return url;
+        let mut mark = if path.contains('?') { '&' } else { '?' };
+        for (name, told) in &self.endpoint.query {
+            url.push(mark);
+            url.push_str(&super::key::url_encoded(name, true));
+            url.push('=');
+            url.push_str(&value(name, told));
+            mark = '&';
         }
-        url.push(if path.contains('?') { '&' } else { '?' });
-        let pairs = self.endpoint.query.iter().map(|(name, value)| {
-            let encoded = |text: &str| super::key::url_encoded(text, true);
-            format!("{}={}", encoded(name), encoded(value))
-        });
-        url.push_str(&pairs.collect::<Vec<_>>().join("&"));
         url
     }
 
@@ -150,7 +154,10 @@ impl Client {
             let (name, before) = self.key_header();
             headers.insert(name, self.key_value(before, key)?);
         }
-        headers.extend(self.endpoint.headers.iter().cloned());
+        // One's own come in the place of ours.
+        for (name, value) in &self.endpoint.headers {
+            headers.insert(name.clone(), value.clone());
+        }
         Ok(headers)
     }
 
@@ -158,7 +165,7 @@ impl Client {
         let read =
             || async { self.endpoint.key.read().await.map_err(|e| self.error(Kind::Auth, e)) };
         let key = self.key.get_or_try_init(read).await?;
-        let secrets = self.endpoint.secret_headers();
+        let secrets = self.endpoint.secrets();
         self.redactor.get_or_init(|| async { Redactor::new(secrets.iter().chain(key)) }).await;
         Ok(key)
     }
@@ -238,10 +245,10 @@ impl Client {
     /// The error for a body, or an event of a stream, that says that something is wrong.
     pub(crate) fn refusal(&self, status: u16, headers: &HeaderMap, body: &str) -> LmError {
         let body = self.clean(body);
-        let said = Complaint::read(&body);
+        let mut said = Complaint::read(&body);
+        said.retry_after = http::retry_after(headers).or(said.retry_after);
         let location = headers.get("location").and_then(|v| v.to_str().ok());
-        let status = if status == 200 { said.status() } else { status };
-        let kind = said.kind(status);
+        let kind = said.kind(if status == 200 { said.status() } else { status });
         let place = refusal::Place {
             url: &self.endpoint.base_url,
             key: &self.endpoint.key,
@@ -250,7 +257,7 @@ impl Client {
         };
         self.error(kind, refusal::sentence(kind, status, &said, &place))
             .with_response(status, refusal::kept(&body))
-            .with_retry_after(http::retry_after(headers).or(said.retry_after))
+            .with_retry_after(said.retry_after)
             .with_request_id(request_id(headers).map(|id| self.clean(&id)))
     }
 

@@ -15,8 +15,13 @@
 //! ```
 //! A file in the working directory may come with a cloned repository, so it may not send what is
 //! yours where a stranger wants it: it names no address in `lm`, changes neither a built-in provider
-//! nor one of yours, runs no command, sends no header that says who you are, and reads only keys that
-//! you set for it, in `TELEPROMPT_KEY_NAME`. Your own file may do all that.
+//! nor one of yours, runs no command and sends no header that says who you are. A provider that it
+//! brings gets a key (one that you set for it, in `TELEPROMPT_KEY_NAME`), and can be its `lm`, only
+//! where your own file trusts it by name and address:
+//! ```toml
+//! [trust]
+//! gate = "https://gate.example"
+//! ```
 
 mod guard;
 mod read;
@@ -55,11 +60,15 @@ impl Config {
     /// As [`Config::load`].
     pub fn read(here: &Path, user: Option<&Path>) -> Result<Self> {
         let mut config = Self::default();
+        let mut trust = BTreeMap::new();
         if let Some(path) = user {
-            config.add(File::read(path)?, path);
+            let mut file = File::read(path)?;
+            trust = std::mem::take(&mut file.trust);
+            config.add(file, path);
         }
-        let file = File::read(here)?;
-        guard::check(&file, here, &config.providers)?;
+        let mut file = File::read(here)?;
+        let user = guard::User { providers: &config.providers, trust: &trust };
+        guard::check(&mut file, here, &user)?;
         config.add(file, here);
         Ok(config)
     }

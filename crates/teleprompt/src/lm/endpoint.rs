@@ -1,5 +1,6 @@
 //! Where a provider is, how it is spoken to, and how long it may take.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,10 @@ pub struct DialectOptions {
     pub prompt_cache: Option<bool>,
     /// What the LM thought in earlier turns is sent back to it. Default: yes.
     pub reasoning_back: Option<bool>,
+    /// Several completions can be asked for by one request. Default: yes.
+    pub n: Option<bool>,
+    /// Log-probabilities can be asked for. Default: yes.
+    pub logprobs: Option<bool>,
 }
 
 impl DialectOptions {
@@ -71,6 +76,8 @@ impl DialectOptions {
             sampling: self.sampling.or(base.sampling),
             prompt_cache: self.prompt_cache.or(base.prompt_cache),
             reasoning_back: self.reasoning_back.or(base.reasoning_back),
+            n: self.n.or(base.n),
+            logprobs: self.logprobs.or(base.logprobs),
         }
     }
 
@@ -84,6 +91,7 @@ impl DialectOptions {
             prompt_cache: self.prompt_cache.unwrap_or(false),
             effort: true,
             reasoning_back: self.reasoning_back.unwrap_or(true),
+            summary: true,
         }
     }
 }
@@ -190,7 +198,8 @@ impl Endpoint {
         Ok(self)
     }
 
-    /// With one more header in every request. The value of one whose name tells of authorisation is
+    /// With one more header in every request, in the place of one of ours or an earlier one of this
+    /// name. The value of one whose name tells of authorisation is
     /// kept out of messages like a key.
     ///
     /// # Errors
@@ -205,7 +214,8 @@ impl Endpoint {
         Ok(self)
     }
 
-    /// With one more parameter of the query in every URL.
+    /// With one more parameter of the query in every URL. The value of one whose name tells of
+    /// authorisation is kept out of messages, identities and command lines like a key.
     #[must_use]
     pub fn with_query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
@@ -243,15 +253,38 @@ impl Endpoint {
     pub(crate) fn identity(&self) -> String {
         let mut identity = format!("{} {}", self.wire.name(), self.base_url);
         for (name, value) in &self.query {
+            let value = if is_secret_query(name) { "[set]" } else { value };
             identity.push_str(&format!(" {name}={value}"));
+        }
+        if let Some(hash) = self.manner() {
+            identity.push_str(&format!(" manner={hash}"));
         }
         identity
     }
 
-    /// The values of headers that nobody may read.
-    pub(crate) fn secret_headers(&self) -> Vec<Secret> {
-        let secret = self.headers.iter().filter(|(_, value)| value.is_sensitive());
-        secret.filter_map(|(_, value)| value.to_str().ok()).map(Secret::new).collect()
+    /// A short hash of what else changes its answers: headers (of secret ones only that they are
+    /// set) and what was said of its dialect. `None` where nothing was.
+    fn manner(&self) -> Option<String> {
+        let DialectOptions { schema, sampling, reasoning_back, logprobs, .. } = self.options;
+        let dialect = [schema, sampling, reasoning_back, logprobs];
+        if self.headers.is_empty() && dialect == [None; 4] {
+            return None;
+        }
+        let headers = self.headers.iter().map(|(name, value)| {
+            let bytes = if value.is_sensitive() { b"[set]" } else { value.as_bytes() };
+            (name.as_str(), bytes)
+        });
+        let said: BTreeMap<&str, &[u8]> = headers.collect();
+        let text = format!("{said:?} {dialect:?}");
+        Some(blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect())
+    }
+
+    /// The values of headers and query that nobody may read.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let headers = self.headers.iter().filter(|(_, value)| value.is_sensitive());
+        let headers = headers.filter_map(|(_, value)| value.to_str().ok());
+        let query = self.query.iter().filter(|(name, _)| is_secret_query(name));
+        headers.chain(query.map(|(_, value)| value.as_str())).map(Secret::new).collect()
     }
 }
 
@@ -286,6 +319,12 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
     ["auth", "key", "token", "secret", "cookie", "password", "credential"]
         .iter()
         .any(|word| name.contains(word))
+}
+
+/// The same for a parameter of the query, where a signature does so too.
+pub(crate) fn is_secret_query(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    is_secret_header(name) || matches!(&*lower, "sig" | "code") || lower.contains("signature")
 }
 
 /// The host. A base URL ends up in names, identities and messages, so it must hold no secret.
@@ -328,6 +367,30 @@ mod tests {
         }
         let shown = Endpoint::new("openai-chad", "http://localhost/v1").unwrap_err().to_string();
         assert!(shown.contains("did you mean `openai-chat`?"), "{shown}");
+    }
+
+    #[test]
+    fn what_changes_an_answer_is_in_the_identity_and_no_secret_is() {
+        let plain = || Endpoint::new("openai-chat", "http://localhost/v1").unwrap();
+        let said = |schema| DialectOptions { schema: Some(schema), ..DialectOptions::default() };
+        let endpoints = [
+            plain(),
+            plain().with_header("x-model-route", "a").unwrap(),
+            plain().with_header("x-model-route", "b").unwrap(),
+            plain().with_header("x-api-token", "marker-1").unwrap(),
+            plain().with_dialect(said(false)),
+            plain().with_dialect(said(true)),
+            plain().with_query("sig", "marker-2"),
+            plain().with_query("v", "1"),
+        ];
+        let mut seen: Vec<String> = endpoints.iter().map(Endpoint::identity).collect();
+        assert_eq!(seen[0], "openai-chat http://localhost/v1");
+        let other = plain().with_header("x-api-token", "marker-3").unwrap();
+        assert_eq!(other.identity(), seen[3], "another key is no other model");
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), endpoints.len(), "{seen:?}");
+        assert!(!seen.concat().contains("marker"), "{seen:?}");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use ::genai::adapter::AdapterKind;
 use ::genai::chat::{ChatOptions, ChatRequest, ChatStreamEvent};
 use ::genai::resolver::{AuthData, Endpoint};
 use ::genai::{Client, ModelIden, ServiceTarget};
-use futures::future::try_join_all;
 use futures::stream::{self, BoxStream, StreamExt};
 use teleprompt_core::{
     Capabilities, Error, Lm, LmChunk, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse,
@@ -25,7 +24,8 @@ use super::http;
 use super::key::{KeySource, Redactor, env};
 use super::providers::{OTHER_KEY, split_addresses};
 use super::registry::LmTarget;
-use super::retry::Retry;
+use super::retry::{Retry, RetryConfig};
+use super::several;
 
 /// Tokens of a completion where the request sets no limit.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
@@ -245,15 +245,10 @@ impl GenAi {
 
 impl Lm for GenAi {
     async fn generate(&self, request: &LmRequest) -> std::result::Result<LmResponse, LmError> {
-        let single = |index: u32| {
-            let mut single = request.clone();
-            single.n = 1;
-            let seed = request.settings.seed;
-            single.settings.seed = seed.map(|seed| seed.wrapping_add(u64::from(index)));
-            single
-        };
-        let singles: Vec<LmRequest> = (0..request.n.max(1)).map(single).collect();
-        let mut replies = try_join_all(singles.iter().map(|single| self.ask(single))).await?;
+        let singles = (0..request.n.max(1) as usize).map(|index| several::single(request, index));
+        let singles: Vec<LmRequest> = singles.collect();
+        let retry = RetryConfig::default();
+        let mut replies = several::all(&singles, &retry, |single| self.ask(single)).await?;
         let rest = replies.split_off(1.min(replies.len()));
         let mut whole = replies.pop().unwrap_or_default();
         for reply in rest {

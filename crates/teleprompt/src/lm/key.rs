@@ -24,6 +24,8 @@ pub struct KeySource(Source);
 enum Source {
     #[default]
     None,
+    /// There is one, but it is not sent; what to do about it.
+    Withheld(Arc<str>),
     Env(Arc<str>),
     Value(Secret),
     Command(Arc<KeyCommand>),
@@ -39,6 +41,11 @@ impl KeySource {
     /// No key is sent.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// No key is sent, and this is what one does about it.
+    pub(crate) fn withheld(remedy: impl Into<Arc<str>>) -> Self {
+        Self(Source::Withheld(remedy.into()))
     }
 
     /// The environment variable of this name. If it is not set or empty, no key is sent.
@@ -80,13 +87,13 @@ impl KeySource {
 
     /// Whether no key is sent at all.
     pub fn is_none(&self) -> bool {
-        matches!(self.0, Source::None)
+        matches!(self.0, Source::None | Source::Withheld(_))
     }
 
     /// The key. `Err` says in words why a command gave none.
     pub(crate) async fn read(&self) -> Result<Option<Secret>, String> {
         match &self.0 {
-            Source::None => Ok(None),
+            Source::None | Source::Withheld(_) => Ok(None),
             Source::Env(variable) => Ok(env(variable).map(|key| Secret(key.into()))),
             Source::Value(key) => Ok(Some(key.clone())),
             Source::Command(command) => {
@@ -99,6 +106,7 @@ impl KeySource {
     pub(crate) fn remedy(&self) -> String {
         match &self.0 {
             Source::None => "give the provider a key (key_env) in your configuration".into(),
+            Source::Withheld(remedy) => remedy.to_string(),
             Source::Env(variable) => format!("set {variable}"),
             Source::Value(_) | Source::Command(_) => format!("check {self}"),
         }
@@ -109,7 +117,7 @@ impl KeySource {
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::None => f.write_str("no key"),
+            Source::None | Source::Withheld(_) => f.write_str("no key"),
             Source::Env(variable) => f.write_str(variable),
             Source::Value(_) => f.write_str("the key that was given"),
             Source::Command(_) => f.write_str("the key command"),
@@ -127,6 +135,7 @@ impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::None, Self::None) => true,
+            (Self::Withheld(a), Self::Withheld(b)) => a == b,
             (Self::Env(a), Self::Env(b)) => a == b,
             (Self::Value(a), Self::Value(b)) => a.0 == b.0,
             (Self::Command(a), Self::Command(b)) => a.argv == b.argv,

@@ -49,6 +49,7 @@ pub mod registry;
 mod remote;
 mod replay;
 pub mod retry;
+mod several;
 mod sse;
 mod stack;
 mod timeout;

@@ -119,7 +119,8 @@ impl Provider {
     }
 
     /// The provider's own endpoint, or the one at an address that the user named. Another address
-    /// gets neither the provider's key nor its headers: they are meant for the provider alone.
+    /// gets neither the provider's key nor its headers, query and fields: they are meant for the
+    /// provider alone.
     fn endpoint(&self, address: Option<&str>, var: Vars<'_>) -> Result<Endpoint> {
         let own = self.url(var);
         let bare = |url: &str| url.trim_end_matches('/').to_owned();
@@ -138,7 +139,7 @@ impl Provider {
         if address.is_none_or(is_own) {
             let endpoint = endpoint.with_provider(self.scheme.as_str()).with_key(self.key.clone());
             let endpoint = endpoint.with_dialect(self.spec.dialect);
-            return self.spec.add_headers(endpoint).map_err(|e| self.placed(&e));
+            return self.spec.add_own(endpoint).map_err(|e| self.placed(&e));
         }
         let dialect = if self.spec.local { self.spec.dialect } else { DialectOptions::default() };
         Ok(endpoint.with_key(KeySource::env(OTHER_KEY)).with_dialect(dialect))

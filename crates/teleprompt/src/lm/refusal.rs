@@ -73,6 +73,12 @@ impl Complaint {
         words.iter().any(|word| self.mentions(word))
     }
 
+    /// Whether message or codes have this as a word of its own.
+    pub(crate) fn names(&self, field: &str) -> bool {
+        let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        self.message.split(word).chain(self.codes.split(word)).any(|word| word == field)
+    }
+
     /// The status that an error under a good status would have had.
     pub(crate) fn status(&self) -> u16 {
         const CODES: [(&str, u16); 12] = [
@@ -102,11 +108,11 @@ impl Complaint {
             return Kind::ContextOverflow { needed, limit };
         }
         match status {
-            400..=499 if self.is_filtered() => Kind::ContentFilter,
+            400 | 403 | 422 | 451 if self.is_filtered() => Kind::ContentFilter,
             400 if self.mentions("API key not valid") || self.mentions("API_KEY_INVALID") => {
                 Kind::Auth
             }
-            400..=429 if self.is_about_credit(status) => Kind::Billing,
+            400..=429 if self.is_about_credit() => Kind::Billing,
             401 | 403 => Kind::Auth,
             402 => Kind::Billing,
             429 | 500..=599 if self.is_overloaded(status) => Kind::Overloaded,
@@ -125,26 +131,31 @@ impl Complaint {
         codes.iter().any(|code| self.codes.contains(code)) || overflow::is_told(&self.message)
     }
 
-    /// The provider will not answer this, for its content.
+    /// The provider will not answer this, for its content. `flagged` may also be said of an account,
+    /// and a moderation model may be missing, so such words count only about an input.
     fn is_filtered(&self) -> bool {
-        const SAID: [&str; 8] = [
+        const SAID: [&str; 7] = [
             "content_filter",
             "content_policy",
             "content filtering policy",
             "content management policy",
             "ResponsibleAIPolicyViolation",
             "invalid_prompt",
-            "flagged",
-            "moderation",
+            "moderation_blocked",
         ];
-        SAID.iter().any(|said| self.mentions(said))
+        const INPUTS: [&str; 4] = ["input", "prompt", "content", "message"];
+        let flagged = self.message.contains("flagged") && !self.message.contains("account");
+        let input = INPUTS.iter().any(|word| self.message.contains(word));
+        self.mentions_any(&SAID) || (flagged && input)
     }
 
-    fn is_about_credit(&self, status: u16) -> bool {
-        self.mentions("insufficient_quota")
-            || self.mentions("billing_error")
-            || self.mentions("credit balance is too low")
-            || (status == 429 && self.mentions("billing"))
+    /// No credit is left. Servers speak of billing in messages about rates too, so but for one well
+    /// known sentence only codes count, and a server that tells when to come back means a rate.
+    fn is_about_credit(&self) -> bool {
+        const RATE: [&str; 2] = ["rate_limit_exceeded", "RESOURCE_EXHAUSTED"];
+        let rate = self.retry_after.is_some() || RATE.iter().any(|c| self.codes.contains(c));
+        let quota = self.mentions("insufficient_quota") || self.codes.contains("billing_");
+        self.message.contains("credit balance is too low") || (quota && !rate)
     }
 
     fn is_overloaded(&self, status: u16) -> bool {
@@ -329,6 +340,23 @@ mod tests {
                 K::InvalidRequest,
             ),
             (403, r#"{"error":{"type":"permission_error","message":"no"}}"#, K::Auth),
+            (403, r#"{"error":{"message":"Your account was flagged"}}"#, K::Auth),
+            (404, r#"{"error":{"message":"no model omni-moderation-1"}}"#, K::NotFound),
+            (400, r#"{"error":{"message":"unknown field moderation"}}"#, K::InvalidRequest),
+            (
+                429,
+                r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"34s"}]}}"#,
+                K::RateLimit,
+            ),
+            (
+                429,
+                r#"{"error":{"type":"tokens","code":"rate_limit_exceeded","message":"Rate limit reached. Visit https://platform.openai.com/account/billing to raise it."}}"#,
+                K::RateLimit,
+            ),
+            (429, r#"{"error":{"message":"slow down; see our page on billing"}}"#, K::RateLimit),
+            (429, r#"{"error":{"code":"billing_not_active","message":"x"}}"#, K::Billing),
+            (400, r#"{"error":{"code":"billing_hard_limit_reached","message":"x"}}"#, K::Billing),
+            (402, r#"{"error":{"message":"x","details":[{"retryDelay":"1s"}]}}"#, K::Billing),
         ];
         for (status, body, kind) in cases {
             assert_eq!(Complaint::read(body).kind(status), kind, "{status} {body}");

@@ -117,7 +117,7 @@ impl<'a> Attempts<'a> {
     /// Waits for the next attempt, or gives the error back if there is to be none.
     async fn after(&mut self, error: LmError) -> Result<(), LmError> {
         self.failed += 1;
-        if !error.is_retryable() {
+        if error.given_up || !error.is_retryable() {
             return Err(error);
         }
         if self.failed > self.config.retries {

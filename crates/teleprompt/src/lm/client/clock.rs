@@ -1,5 +1,7 @@
 //! The time limits of one call.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::super::endpoint::Timeouts;
@@ -30,6 +32,11 @@ impl Clock {
         Self { first: self.limits.first.map(|first| Instant::now() + first), ..self }
     }
 
+    /// How long the call may still take.
+    pub(crate) fn left(&self) -> Duration {
+        self.total.saturating_duration_since(Instant::now())
+    }
+
     /// When the next piece must be there.
     pub(super) fn next(&self, begun: bool) -> (Instant, Awaited) {
         let limit = match (begun, self.first, self.limits.stall) {
@@ -43,8 +50,6 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

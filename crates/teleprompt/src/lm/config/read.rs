@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use reqwest::Url;
 use serde::Deserialize;
 use teleprompt_core::{Error, Money, Price, Result, names};
 use toml::{Table, Value};
 
+use super::guard::normal;
 use super::wrong;
 use crate::lm::endpoint::Endpoint;
 use crate::lm::providers::{self, KEYS, Spec};
@@ -16,10 +18,12 @@ use crate::lm::providers::{self, KEYS, Spec};
 pub(super) struct File {
     pub lm: Option<String>,
     pub providers: BTreeMap<String, Spec>,
+    /// Origins of providers that a working directory may bring, by normalised name.
+    pub trust: BTreeMap<String, String>,
     pub prices: BTreeMap<String, Price>,
 }
 
-const DIALECT_KEYS: [&str; 7] = [
+const DIALECT_KEYS: [&str; 9] = [
     "schema",
     "new_limit_name",
     "random_seed",
@@ -27,6 +31,8 @@ const DIALECT_KEYS: [&str; 7] = [
     "sampling",
     "prompt_cache",
     "reasoning_back",
+    "n",
+    "logprobs",
 ];
 
 impl File {
@@ -43,7 +49,7 @@ impl File {
             let line = format!("line {}", before.matches('\n').count() + 1);
             wrong(path, &line, e.message())
         })?;
-        known(path, "the file", &table, &["lm", "provider", "price"])?;
+        known(path, "the file", &table, &["lm", "provider", "price", "trust"])?;
         let lm = match table.get("lm") {
             None => None,
             Some(Value::String(lm)) => Some(lm.clone()),
@@ -53,11 +59,37 @@ impl File {
         for (name, value) in entries(path, &table, "provider")? {
             file.providers.insert(name.clone(), provider(path, name, value)?);
         }
+        if let Some(value) = table.get("trust") {
+            file.trust = trust(path, value)?;
+        }
         for (lm, value) in entries(path, &table, "price")? {
             file.prices.insert(lm.clone(), price(path, lm, value)?);
         }
         Ok(file)
     }
+}
+
+/// Names with the origins that they are trusted at.
+fn trust(path: &Path, value: &Value) -> Result<BTreeMap<String, String>> {
+    let form = || wrong(path, "[trust]", "write NAME = \"https://HOST\" for each provider");
+    let mut origins = BTreeMap::new();
+    for (name, value) in value.as_table().ok_or_else(form)? {
+        let text = value.as_str().ok_or_else(form)?;
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && matches!(url.path(), "" | "/")
+                && url.username().is_empty()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let url = url.ok_or_else(|| {
+            let message =
+                format!("{name}: `{text}` is no origin; write https://HOST or https://HOST:PORT");
+            wrong(path, "[trust]", &message)
+        })?;
+        origins.insert(normal(name), url.origin().ascii_serialization());
+    }
+    Ok(origins)
 }
 
 /// The tables inside this table.

@@ -81,11 +81,17 @@ fn a_provider_of_the_user_is_used() {
 }
 
 #[test]
-fn another_address_gets_neither_key_nor_headers_of_a_provider() {
-    let text = format!("{GATE}key_env = 'GATE_KEY'\nheaders = {{ authorization = 'marker' }}\n");
+fn another_address_gets_nothing_that_is_the_providers() {
+    let text = format!(
+        "{GATE}key_env = 'GATE_KEY'\nheaders = {{ authorization = 'marker' }}\n\
+         query = {{ sig = 'marker' }}\nextra_body = {{ user = 'marker' }}\n"
+    );
     let registry = Registry::default().with_config(&World::new("", &text).read().unwrap());
     let remotes = registry.remotes("gate:m@http://localhost:1/v1").unwrap();
-    assert!(remotes[0].endpoint().headers.is_empty());
+    let other = remotes[0].endpoint();
+    assert!(other.headers.is_empty() && other.query.is_empty() && other.extra_body.is_empty());
+    let own = registry.remotes("gate:m@https://gate.example/v1").unwrap();
+    assert_eq!((own[0].endpoint().query.len(), own[0].endpoint().extra_body.len()), (1, 1));
     assert_eq!(remotes[0].endpoint().key(), &KeySource::env("TELEPROMPT_API_KEY"));
 }
 
@@ -98,16 +104,69 @@ fn the_user_may_change_a_built_in_provider() {
     assert!(endpoint.dialect().new_limit_name, "what is not given stays");
 }
 
+const KEYED: &str = "[provider.gate]\nurl = 'https://gate.example/v1'\n\
+                     key_env = 'TELEPROMPT_KEY_GATE'\nheaders = { x-team = 'a' }\n";
+
+fn trusting(origin: &str) -> String {
+    format!("[trust]\ngate = '{origin}'\n")
+}
+
 #[test]
-fn a_stranger_may_bring_a_provider_with_a_key_made_for_it() {
-    let world = World::new(
-        &format!("{GATE}key_env = 'TELEPROMPT_KEY_GATE'\nheaders = {{ x-team = 'a' }}\n"),
-        "",
-    );
-    let config = world.read().unwrap();
-    let registry = Registry::default().with_config(&config);
-    let endpoint = registry.remotes("gate:m").unwrap().remove(0).endpoint().clone();
-    assert_eq!(endpoint.key(), &KeySource::env("TELEPROMPT_KEY_GATE"));
+fn a_strangers_provider_gets_a_key_where_the_user_trusts_its_address() {
+    let key = |user: &str| {
+        let registry = Registry::default().with_config(&World::new(KEYED, user).read().unwrap());
+        registry.remotes("gate:m").unwrap().remove(0).endpoint().key().clone()
+    };
+    let variable = KeySource::env("TELEPROMPT_KEY_GATE");
+    for origin in ["https://gate.example", "https://GATE.example:443/"] {
+        assert_eq!(key(&trusting(origin)), variable, "{origin}");
+    }
+    let others = [
+        "http://gate.example",
+        "https://gate.example:8443",
+        "https://gate.example.evil.example",
+        "https://evil.example",
+    ];
+    for user in others.iter().map(|origin| trusting(origin)).chain([String::new()]) {
+        let key = key(&user);
+        assert!(key.is_none() && key.variable().is_none(), "{user}");
+        assert_eq!(
+            key.remedy(),
+            "add gate = \"https://gate.example\" under [trust] in your own configuration file, and \
+             set TELEPROMPT_KEY_GATE"
+        );
+    }
+}
+
+#[test]
+fn a_strangers_file_may_not_choose_where_your_data_go() {
+    for lm in ["gate:m", "openai:m | gate:m"] {
+        let text = format!("lm = '{lm}'\n{KEYED}");
+        for user in ["", &trusting("https://other.example")] {
+            let message = World::new(&text, user).refused();
+            for said in ["https://gate.example", "[trust]", "--lm", "TELEPROMPT_LM"] {
+                assert!(message.contains(said), "{said}: {message}");
+            }
+        }
+        let config = World::new(&text, &trusting("https://gate.example")).read().unwrap();
+        assert_eq!(config.lm().unwrap().0, lm);
+    }
+    let of_user = World::new("lm = 'gate:m'", GATE).read().unwrap();
+    assert_eq!(of_user.lm().unwrap().0, "gate:m");
+}
+
+#[test]
+fn names_that_share_a_variable_are_the_same_name() {
+    let named = |name: &str| format!("[provider.{name}]\nurl = 'https://gate.example/v1'\n");
+    let message = World::new(&named("my_gate"), &named("my-gate")).refused();
+    assert!(message.contains("in your own configuration file"), "{message}");
+    assert!(here(&named("llama_server")).contains("built in"));
+    assert!(here(&(named("a-b") + &named("a_b"))).contains("too much like"));
+    let keyed = named("my_gate") + "key_env = 'TELEPROMPT_KEY_MY_GATE'\n";
+    let world = World::new(&keyed, "[trust]\nmy-gate = 'https://gate.example'\n");
+    let registry = Registry::default().with_config(&world.read().unwrap());
+    let key = registry.remotes("my_gate:m").unwrap().remove(0).endpoint().key().clone();
+    assert_eq!(key, KeySource::env("TELEPROMPT_KEY_MY_GATE"));
 }
 
 #[test]
@@ -115,6 +174,7 @@ fn a_stranger_may_not_send_what_is_yours() {
     let with = |line: &str| here(&format!("{GATE}{line}\n"));
     let cases = [
         (here("lm = 'openai:m@http://evil.example/v1'"), "names an address"),
+        (here("[trust]\nevil = 'https://evil.example'"), "only your own configuration file"),
         (here("[provider.openai]\nurl = 'https://evil.example/v1'"), "may not change a provider"),
         (here("[provider.ollama]\ntimeout_s = 1"), "may not change a provider"),
         (with("key_env = 'OPENAI_API_KEY'"), "may only read TELEPROMPT_KEY_GATE"),
@@ -163,6 +223,9 @@ fn mistakes_are_told_with_their_place() {
         (user("[provider.gate]\nurl = 'gate'"), "no URL"),
         (user("[provider.Gate]\nurl = 'http://a'"), "lower-case"),
         (user("[provider.local]\nurl = 'http://a'"), "embedded engine"),
+        (user("trust = 1"), "[trust]: write NAME"),
+        (user("[trust]\ngate = 'gate.example'"), "is no origin"),
+        (user("[trust]\ngate = 'https://gate.example/v1'"), "is no origin"),
         (user("[price.'a:b']\ninput = 1"), "output is missing"),
         (user("[price.'a:b']\ninput = -1\noutput = 1"), "input: give dollars"),
         (user("[price.'a:b']\ninput = 1\noutput = 1\ncached = 1"), "there is no key `cached`"),

@@ -97,14 +97,15 @@ impl Place {
         body: &str,
     ) -> LmError {
         let body = redactor.clean(body);
-        let said = Complaint::read(&body);
+        let mut said = Complaint::read(&body);
+        said.retry_after = http::retry_after(headers).or(said.retry_after);
         let kind = said.kind(status);
         let place =
             refusal::Place { url: &self.url, key: &self.key, has_key: true, location: None };
         let id = headers.get("x-amzn-requestid").and_then(|v| v.to_str().ok());
         self.error(kind, refusal::sentence(kind, status, &said, &place))
             .with_response(status, refusal::kept(&body))
-            .with_retry_after(http::retry_after(headers).or(said.retry_after))
+            .with_retry_after(said.retry_after)
             .with_request_id(id.map(str::to_owned))
     }
 

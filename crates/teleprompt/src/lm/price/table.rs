@@ -14,6 +14,9 @@ const BUILTIN: &str = include_str!("../../../assets/prices.json");
 const OWN_SERVERS: &[&str] =
     &["local", "ollama", "vllm", "sglang", "llama-server", "llamacpp", "lmstudio", "lm-studio"];
 
+/// Schemes of one provider's other protocols, with the scheme that has the prices.
+const SAME_PRICES: &[(&str, &str)] = &[("openai-responses", "openai")];
+
 /// What a model charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -135,8 +138,19 @@ impl PriceTable {
     /// In this order: a price of [`PriceTable::with`]; nothing for what runs on this machine (`local:`,
     /// and `ollama:`, `vllm:` and their like at `localhost`); the table's price, also for a dated version (`-2025-08-07`,
     /// `-20250929`, `-0613`, `-latest`) of a model that it has. A server whose address is part of the
-    /// name is not the provider, so the provider's prices do not hold for it.
+    /// name is not the provider, so the provider's prices do not hold for it. `openai-responses:` has the
+    /// prices of `openai:`, unless it is priced itself.
     pub fn find(&self, name: &str, identity: &str) -> Option<Tariff> {
+        let alias = || {
+            let (scheme, model) = name.split_once(':')?;
+            let (_, same) = SAME_PRICES.iter().find(|(other, _)| *other == scheme)?;
+            Some(format!("{same}:{model}"))
+        };
+        let found = self.find_named(name, identity);
+        found.or_else(|| self.find_named(&alias()?, identity))
+    }
+
+    fn find_named(&self, name: &str, identity: &str) -> Option<Tariff> {
         let (model, address) = split_address(name);
         if let Some(own) = self.own.get(name).or_else(|| self.own.get(model)) {
             return Some((*own).into());

@@ -50,6 +50,9 @@ pub(crate) struct Spec {
     pub dialect: DialectOptions,
     /// It runs on one's own machine: what is known of its dialect holds at every address.
     pub local: bool,
+    /// Why its key is not sent, as what to do about it: set by the guard over strangers' files.
+    #[serde(skip)]
+    withheld: Option<String>,
     // Of the built-in table only.
     pub url_env: Option<String>,
     url_path: Option<String>,
@@ -86,7 +89,15 @@ impl Spec {
         self.wire.as_deref().unwrap_or("openai-chat")
     }
 
+    /// Sends no key. What its user does to change that is made from the variable of the key.
+    pub(crate) fn withhold_key(&mut self, remedy: impl FnOnce(&str) -> String) {
+        self.withheld = self.key_env.take().map(|variable| remedy(&variable));
+    }
+
     pub(super) fn key_source(&self) -> KeySource {
+        if let Some(remedy) = &self.withheld {
+            return KeySource::withheld(remedy.as_str());
+        }
         match (&self.key_command, &self.key_env) {
             (Some(KeyCommand::Line(line)), _) => KeySource::shell(line),
             (Some(KeyCommand::Program(argv)), _) => KeySource::command(argv.iter().cloned()),
@@ -104,22 +115,23 @@ impl Spec {
         }
     }
 
-    /// All but key, headers and dialect, which depend on whose address it is.
+    /// What a server needs at any address: all but key, dialect, and what is added to requests.
     pub(super) fn apply(&self, mut endpoint: Endpoint, var: Vars<'_>) -> Result<Endpoint> {
-        for (name, value) in &self.query {
-            endpoint = endpoint.with_query(name, value);
-        }
         if let Some(version) = self.version_env.as_deref().and_then(var) {
             endpoint = endpoint.with_query("api-version", version);
         }
         if let Some(name) = &self.key_header {
             endpoint = endpoint.with_key_header(name)?;
         }
-        let endpoint = endpoint.with_extra_body(self.extra_body.clone());
         Ok(endpoint.with_timeouts(self.timeouts()))
     }
 
-    pub(super) fn add_headers(&self, endpoint: Endpoint) -> Result<Endpoint> {
+    /// Headers, query and fields of the body, which may hold what is meant for its own address alone.
+    pub(super) fn add_own(&self, mut endpoint: Endpoint) -> Result<Endpoint> {
+        for (name, value) in &self.query {
+            endpoint = endpoint.with_query(name, value);
+        }
+        endpoint = endpoint.with_extra_body(self.extra_body.clone());
         let mut headers = self.headers.iter();
         headers.try_fold(endpoint, |endpoint, (name, value)| endpoint.with_header(name, value))
     }
@@ -160,6 +172,7 @@ impl Spec {
             timeout_s: self.timeout_s.or(base.timeout_s),
             dialect: self.dialect.or(base.dialect),
             local: self.local || base.local,
+            withheld: self.withheld,
             url_env,
             url_path: self.url_path.or_else(|| base.url_path.clone()),
             version_env: self.version_env.or_else(|| base.version_env.clone()),

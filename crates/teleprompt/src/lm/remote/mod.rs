@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
@@ -19,16 +18,19 @@ use teleprompt_core::{
 
 use super::client::{Answer, Body, Client, Clock};
 use super::endpoint::Endpoint;
+use super::retry::RetryConfig;
+use super::several;
 use super::wire::{Call, WireFault};
 use quirks::{Manner, Quirks};
 
 /// A model behind a server.
 ///
 /// - What a server refuses is learned, and the request is said again without it: JSON schemas (all,
-///   or this one), the name of the token limit, `stream_options`, `temperature` and `top_p`, stop
-///   texts, the measure of reasoning. Each costs one request, once. [`Lm::capabilities`] follows.
+///   or this one), the name of the token limit, `stream_options`, `temperature`, `top_p` or the two
+///   together, stop texts, log-probabilities, `n`, the measure of reasoning and its summary. Each costs one request, once. [`Lm::capabilities`] follows.
 /// - A server that gives fewer than `n` completions is asked for each missing one by a further
-///   request, its seed raised by the completion's index. Usage then has the tokens of them all.
+///   request, its seed raised by the completion's index. Usage then has the tokens of them all. One
+///   that fails in passing is repeated here, so that no completion that has arrived is asked for again.
 /// - Stop texts are cut here where the protocol or the server has none.
 /// - Beyond that nothing is sent twice: wrap it in [`Retry`](crate::lm::Retry).
 /// - Dropping a call closes its connection.
@@ -47,6 +49,7 @@ pub struct Remote {
     model: Arc<str>,
     client: Client,
     quirks: Quirks,
+    retry: RetryConfig,
 }
 
 impl Remote {
@@ -70,7 +73,16 @@ impl Remote {
         endpoint: Endpoint,
     ) -> Result<Self, LmError> {
         let client = Client::new(name, endpoint)?;
-        Ok(Self { model: model.into(), client, quirks: Quirks::default() })
+        let (quirks, retry) = (Quirks::default(), RetryConfig::default());
+        Ok(Self { model: model.into(), client, quirks, retry })
+    }
+
+    /// With other rules for the requests of completions that are missing beside others that have
+    /// arrived. Default: [`RetryConfig::default`]. All else is repeated by [`Retry`](super::Retry).
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryConfig) -> Self {
+        self.retry = retry;
+        self
     }
 
     /// Where it is and how it is spoken to.
@@ -81,7 +93,15 @@ impl Remote {
     /// The manner before anything was learned.
     fn first_manner(&self) -> Manner {
         let endpoint = self.endpoint();
-        Manner { dialect: endpoint.dialect(), cut: !endpoint.wire.has_stop() }
+        let options = &endpoint.options;
+        Manner {
+            dialect: endpoint.dialect(),
+            cut: !endpoint.wire.has_stop(),
+            temperature: true,
+            top_p: true,
+            logprobs: options.logprobs.unwrap_or(true),
+            several: options.n.unwrap_or(true),
+        }
     }
 
     fn manner(&self, request: &LmRequest) -> Manner {
@@ -90,10 +110,7 @@ impl Remote {
 
     /// The body as it is sent.
     fn body(&self, request: &LmRequest, manner: Manner, stream: bool) -> Result<Value, LmError> {
-        let mut request = Cow::Borrowed(request);
-        if manner.cut && !request.settings.stop.is_empty() {
-            request.to_mut().settings.stop.clear();
-        }
+        let request = fitted(request, manner);
         let call = Call { model: &self.model, request: &request, dialect: manner.dialect, stream };
         let wire = self.endpoint().wire;
         let mut body = wire.body(&call).map_err(|what| {
@@ -112,7 +129,7 @@ impl Remote {
         &self,
         request: &LmRequest,
         stream: bool,
-        clock: Clock,
+        mut clock: Clock,
     ) -> Result<Answer<'_>, LmError> {
         let path = self.endpoint().wire.path(&self.model, stream);
         loop {
@@ -127,6 +144,7 @@ impl Remote {
             if self.manner(request) == manner {
                 return Err(error);
             }
+            clock = clock.renewed();
         }
     }
 
@@ -180,15 +198,11 @@ impl Remote {
     ) -> Result<(), LmError> {
         let wanted = request.n.max(1) as usize;
         got.completions.truncate(wanted);
-        let missing = (got.completions.len()..wanted).map(|index| {
-            let mut single = request.clone();
-            single.n = 1;
-            single.settings.seed =
-                request.settings.seed.map(|seed| seed.wrapping_add(index as u64));
-            single
-        });
-        let (missing, clock): (Vec<LmRequest>, _) = (missing.collect(), clock.renewed());
-        for reply in try_join_all(missing.iter().map(|single| self.ask(single, clock))).await? {
+        let missing = (got.completions.len()..wanted).map(|index| several::single(request, index));
+        let missing: Vec<LmRequest> = missing.collect();
+        let retry = RetryConfig { total: self.retry.total.min(clock.left()), ..self.retry.clone() };
+        let ask = |single| self.ask(single, clock.renewed());
+        for reply in several::missing(&missing, &retry, ask).await? {
             got.completions.extend(reply.completions.into_iter().take(1));
             got.usage += Usage { calls: 0, ..reply.usage };
             got.rate = reply.rate.or(got.rate);
@@ -231,8 +245,8 @@ impl Lm for Remote {
     fn capabilities(&self) -> Capabilities {
         let able = self.endpoint().wire.capabilities();
         let schemas = self.endpoint().dialect().schema && self.quirks.schemas();
-        able.with_json_schema(able.json_schema && schemas)
-            .with_logprobs(able.logprobs && self.quirks.logprobs())
+        let logprobs = self.first_manner().logprobs && self.quirks.logprobs();
+        able.with_json_schema(able.json_schema && schemas).with_logprobs(able.logprobs && logprobs)
     }
 }
 
@@ -243,6 +257,27 @@ impl fmt::Debug for Remote {
             .field("endpoint", self.endpoint())
             .finish_non_exhaustive()
     }
+}
+
+/// The request without what the server does not take.
+fn fitted(request: &LmRequest, manner: Manner) -> Cow<'_, LmRequest> {
+    let (settings, mut fitted) = (&request.settings, Cow::Borrowed(request));
+    if manner.cut && !settings.stop.is_empty() {
+        fitted.to_mut().settings.stop.clear();
+    }
+    if !manner.temperature && settings.temperature.is_some() {
+        fitted.to_mut().settings.temperature = None;
+    }
+    if !manner.top_p && settings.top_p.is_some() {
+        fitted.to_mut().settings.top_p = None;
+    }
+    if !manner.logprobs && settings.logprobs.is_some() {
+        fitted.to_mut().settings.logprobs = None;
+    }
+    if !manner.several && request.n > 1 {
+        fitted.to_mut().n = 1;
+    }
+    fitted
 }
 
 /// Lays fields over a body: objects are merged member by member, all else is replaced.

@@ -116,6 +116,10 @@ impl<'a> Pieces<'a> {
 
     fn events(&mut self, bytes: &[u8]) -> Result<(), LmError> {
         for data in self.decoder.feed(bytes) {
+            // What stands behind the end mark cannot spoil what came before it.
+            if self.reader.is_done() {
+                break;
+            }
             if let Some(answer) = &mut self.answer {
                 answer.begin();
             }

@@ -106,6 +106,11 @@ pub(super) fn number(value: &Value, path: &str) -> Option<u64> {
     value.pointer(path)?.as_u64()
 }
 
+/// Whether the data of an event says nothing: gateways add such events to any protocol.
+pub(super) fn is_empty(data: &str) -> bool {
+    data.is_empty() || data == "[DONE]"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

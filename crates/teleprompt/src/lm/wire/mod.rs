@@ -113,6 +113,8 @@ pub(crate) struct Dialect {
     /// What the LM thought in earlier turns is sent back to it, and asked for in the form that this
     /// needs.
     pub reasoning_back: bool,
+    /// OpenAI Responses: a summary of the thoughts is asked for.
+    pub summary: bool,
 }
 
 /// Reads the events of one streamed reply.

@@ -16,6 +16,7 @@ pub(super) const ALL: Dialect = Dialect {
     prompt_cache: true,
     effort: true,
     reasoning_back: true,
+    summary: true,
 };
 
 /// The events as a stream's bytes, with an end mark.

@@ -25,6 +25,20 @@ fn the_table_is_dated_and_has_the_known_providers() {
 }
 
 #[test]
+fn a_providers_other_protocol_costs_the_same() {
+    let other = "openai-responses:gpt-5-mini-2025-08-07";
+    assert!(find(other).is_some() && find(other) == find("openai:gpt-5-mini"));
+    let own = |name: &str| BTreeMap::from([(name.to_owned(), Price::per_million(1.0, 2.0))]);
+    let table = |name| PriceTable::builtin().clone().with(own(name));
+    for name in ["openai-responses:gpt-5-mini", "openai:tuned"] {
+        let other = format!("openai-responses:{}", name.split_once(':').unwrap().1);
+        let found = table(name).find(&other, "").unwrap();
+        assert_eq!(found.price, Price::per_million(1.0, 2.0), "{name}");
+    }
+    assert!(find("openai-responses:gpt-5-mini@http://localhost:1/v1").is_none());
+}
+
+#[test]
 fn known_figures() {
     let cases = [
         ("openai:gpt-5-mini", 0.25, 2.0, 0.025, 0.25),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use teleprompt_core::{LmChunk, LmResponse};
 
+use super::super::common::is_empty;
 use super::super::value::{count, text};
 use super::super::{StreamReader, WireFault};
 use super::reply::{Block, Counts, completion, refuse};
@@ -30,6 +31,10 @@ struct Growing {
 
 impl StreamReader for Reader {
     fn event(&mut self, data: &str) -> Result<Vec<LmChunk>, WireFault> {
+        let data = data.trim();
+        if self.done || is_empty(data) {
+            return Ok(Vec::new());
+        }
         let event: Value = serde_json::from_str(data)
             .map_err(|_| WireFault::Malformed("an event that is not JSON".into()))?;
         refuse(&event)?;

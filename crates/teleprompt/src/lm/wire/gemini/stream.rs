@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use teleprompt_core::{LmChunk, LmResponse, Usage};
 
+use super::super::common::is_empty;
 use super::super::value::{list, text};
 use super::super::{StreamReader, WireFault};
 use super::reply::{Draft, index, refuse, response_id, usage};
@@ -21,6 +22,10 @@ pub(super) struct Reader {
 
 impl StreamReader for Reader {
     fn event(&mut self, data: &str) -> Result<Vec<LmChunk>, WireFault> {
+        let data = data.trim();
+        if is_empty(data) {
+            return Ok(Vec::new());
+        }
         let event: Value = serde_json::from_str(data)
             .map_err(|_| WireFault::Malformed("an event that is not JSON".into()))?;
         refuse(&event)?;

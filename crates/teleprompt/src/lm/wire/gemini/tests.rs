@@ -18,6 +18,7 @@ const ALL: Dialect = Dialect {
     prompt_cache: true,
     effort: true,
     reasoning_back: true,
+    summary: true,
 };
 
 fn body_of(model: &str, request: &LmRequest) -> Value {

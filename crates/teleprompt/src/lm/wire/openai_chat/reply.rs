@@ -135,8 +135,14 @@ impl Reader {
         Ok(chunks)
     }
 
-    /// Gives out the calls of choices that did not tell why they ended.
+    /// Gives out the calls of choices that did not tell why they ended; whether those are whole is
+    /// not known.
     fn end_all(&mut self) -> Vec<LmChunk> {
+        for choice in self.choices.iter_mut().filter(|choice| !choice.finished) {
+            if choice.completion.finish == FinishReason::Stop {
+                choice.completion.finish = FinishReason::Other;
+            }
+        }
         let choices = self.choices.iter_mut().enumerate();
         choices.flat_map(|(index, choice)| choice.calls_to_tell(index)).collect()
     }

@@ -22,7 +22,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Value, Unsupported> {
     put(&mut body, "max_output_tokens", settings.max_tokens);
     put(&mut body, "top_logprobs", settings.logprobs.filter(|k| *k > 0));
     let reasoning = settings.reasoning.filter(|_| dialect.effort);
-    put(&mut body, "reasoning", reasoning.map(|e| json!({"effort": effort(e)})));
+    put(&mut body, "reasoning", reasoning.map(|e| thought(effort(e), dialect.summary)));
     let mut include = Vec::new();
     include.extend(dialect.reasoning_back.then_some("reasoning.encrypted_content"));
     include.extend(settings.logprobs.map(|_| "message.output_text.logprobs"));
@@ -48,6 +48,15 @@ pub(super) fn body(call: &Call<'_>) -> Result<Value, Unsupported> {
     }
     put(&mut body, "stream", call.stream.then_some(true));
     Ok(Value::Object(body))
+}
+
+/// How to think. The thoughts are told only in summaries, and those only if they are asked for.
+fn thought(effort: &str, summary: bool) -> Value {
+    match effort {
+        "none" => json!({"effort": effort}),
+        _ if summary => json!({"effort": effort, "summary": "auto"}),
+        _ => json!({"effort": effort}),
+    }
 }
 
 fn input(request: &LmRequest, reasoning_back: bool) -> Result<Vec<Value>, Unsupported> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use teleprompt_core::{Completion, FinishReason, LmChunk, LmResponse, ToolCall, Usage};
 
-use super::super::common::{number, text, token};
+use super::super::common::{is_empty, number, text, token};
 use super::super::{StreamReader, WireFault};
 
 pub(super) fn read(reply: &Value) -> Result<LmResponse, WireFault> {
@@ -32,7 +32,7 @@ pub(super) struct Reader {
 impl StreamReader for Reader {
     fn event(&mut self, data: &str) -> Result<Vec<LmChunk>, WireFault> {
         let data = data.trim();
-        if self.done || data.is_empty() || data == "[DONE]" {
+        if self.done || is_empty(data) {
             return Ok(Vec::new());
         }
         let event: Value = serde_json::from_str(data)

@@ -75,7 +75,7 @@ fn settings_have_their_place() {
     let expected = json!({
         "model": "m", "input": [{"role": "user", "content": "u"}], "store": false,
         "temperature": 0.5, "max_output_tokens": 9, "top_logprobs": 2,
-        "reasoning": {"effort": "high"},
+        "reasoning": {"effort": "high", "summary": "auto"},
         "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
         "tools": [{"name": "f", "parameters": schema, "type": "function", "strict": false}],
         "tool_choice": {"type": "function", "name": "f"},

@@ -8,6 +8,9 @@
     reason = "a test"
 )]
 
+mod missing;
+mod quirks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +20,8 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use teleprompt::lm::{DialectOptions, Endpoint, KeySource, Remote};
 use teleprompt::{
-    Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, Media, Message, Part, RateStatus,
-    ReasoningEffort,
+    FinishReason, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, Media, Message, Part,
+    RateStatus, ReasoningEffort,
 };
 use teleprompt_testkit::{FakeServer, Request, Response};
 
@@ -289,6 +292,8 @@ async fn extra_fields_and_headers_are_sent_and_told_apart() {
         .with_extra_body(fields(json!({"user": "a", "opts": {"x": 1}})))
         .with_query("v", "a b")
         .with_header("x-team", "search")
+        .and_then(|e| e.with_header("Content-Type", "application/json; charset=utf-8"))
+        .and_then(|e| e.with_header("authorization", "Token own-marker"))
         .unwrap();
     let lm = Remote::new("m", endpoint.with_key(KeySource::value("sk-marker"))).unwrap();
     let mut own = request();
@@ -297,6 +302,12 @@ async fn extra_fields_and_headers_are_sent_and_told_apart() {
     let sent = server.requests().remove(0);
     assert_eq!(sent.path, "/v1/chat/completions?v=a%20b");
     assert_eq!(sent.header("x-team"), Some("search"));
+    let all = |name: &str| -> Vec<&str> {
+        let same = sent.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str()).collect()
+    };
+    assert_eq!(all("content-type"), ["application/json; charset=utf-8"]);
+    assert_eq!(all("authorization"), ["Token own-marker"], "one's own takes the place of the key");
     assert_eq!(
         (&sent.json()["user"], &sent.json()["opts"]),
         (&json!("b"), &json!({"x": 1, "y": 2}))
@@ -304,6 +315,59 @@ async fn extra_fields_and_headers_are_sent_and_told_apart() {
     let identity = lm.identity();
     assert!(identity.contains(r#""user":"a""#) && !identity.contains("marker"), "{identity}");
     assert!(!chat(&server).identity().contains("user"), "another body is another LM");
+}
+
+#[tokio::test]
+async fn what_gateways_add_to_a_stream_spoils_nothing() {
+    let block =
+        |kind: &str, name: &str, inner: Value| json!({"type": kind, "index": 0, name: inner});
+    let events = [
+        json!({"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 1}}}),
+        block("content_block_start", "content_block", json!({"type": "text", "text": ""})),
+        block("content_block_delta", "delta", json!({"type": "text_delta", "text": "ok"})),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+        json!({"type": "message_stop"}),
+    ];
+    let anthropic: String =
+        events.iter().map(|event| format!("data: {event}\n\ndata:\n\n")).collect();
+    let text = json!({"content": {"parts": [{"text": "ok"}]}, "finishReason": "STOP"});
+    let gemini = format!("data:\n\ndata: {}\n\n", json!({"candidates": [text]}));
+    let broken = format!("{anthropic}data: [DONE]\n\ndata: not JSON\n\n");
+    let cases = [("anthropic", broken), ("gemini", format!("{gemini}data: [DONE]\n\n"))];
+    for (wire, bytes) in cases {
+        // All in one packet.
+        let stream = Response::event_stream(&bytes, bytes.len(), Duration::ZERO);
+        let server = FakeServer::script([stream]).await.unwrap();
+        let lm = Remote::new("m", endpoint(&server, wire)).unwrap();
+        let (_, done) = streamed(&lm, &request()).await.unwrap();
+        assert_eq!(done.completions[0].text, "ok", "{wire}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_tell_why_it_ended_is_not_called_whole() {
+    let whole = json!({"choices": [{"message": {"content": "ok"}, "finish_reason": null}]});
+    let piece = json!({"choices": [{"delta": {"content": "ok"}}]});
+    let stream = format!("data: {piece}\n\ndata: [DONE]\n\n");
+    let replies =
+        [Response::json(200, &whole), Response::event_stream(&stream, 99, Duration::ZERO)];
+    let server = FakeServer::script(replies).await.unwrap();
+    let lm = chat(&server);
+    let first = lm.generate(&request()).await.unwrap();
+    for reply in [first, streamed(&lm, &request()).await.unwrap().1] {
+        assert_eq!(
+            (&*reply.completions[0].text, reply.completions[0].finish),
+            ("ok", FinishReason::Other)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_under_a_good_status_keeps_that_status() {
+    let told = json!({"error": {"message": "busy", "type": "rate_limit_error"}});
+    let server = FakeServer::script([Response::json(200, &told)]).await.unwrap();
+    let error = chat(&server).generate(&request()).await.unwrap_err();
+    assert_eq!((error.kind, error.status), (LmErrorKind::RateLimit, Some(200)), "{error}");
 }
 
 #[tokio::test]
