@@ -169,3 +169,14 @@ async fn a_stream_is_repeated_only_before_its_first_piece() {
     assert_eq!(lm.calls(), 1);
     assert!(chunks[0].is_ok() && chunks[1].is_err() && chunks.len() == 2, "{chunks:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_nothing_is_no_wait_that_was_asked_for() {
+    for kind in [LmErrorKind::Server, LmErrorKind::Overloaded, LmErrorKind::RateLimit] {
+        let busy = LmError::new(kind, "m", "busy").with_retry_after(Some(Duration::ZERO));
+        let lm = ScriptedLm::new(move |_| Reply::from(busy.clone()));
+        let begin = Instant::now();
+        Retry::new(lm).generate(&request()).await.unwrap_err();
+        assert!(begin.elapsed().as_millis() >= 1750, "{kind:?}: {:?}", begin.elapsed());
+    }
+}

@@ -54,8 +54,8 @@ impl RetryConfig {
 /// limits, failures and overload of the server. All else, such as a refused key, is tried once. A
 /// reply that came whole is never asked for again, whatever is in it.
 ///
-/// Where the server says how long to wait, exactly that is waited; if that goes beyond
-/// [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
+/// Where the server says how long to wait, exactly that is waited (if it says 0, as long as if it had
+/// said nothing); if that goes beyond [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
 /// Needs tokio's clock.
 ///
 /// ```
@@ -123,10 +123,11 @@ impl<'a> Attempts<'a> {
         if self.failed > self.config.retries {
             return Err(self.given_up(error, ""));
         }
-        let wait = error.retry_after.unwrap_or_else(|| {
+        let asked = error.retry_after.filter(|wait| !wait.is_zero());
+        let wait = asked.unwrap_or_else(|| {
             backoff(self.config.first_wait, self.config.longest_wait, self.failed, random_part())
         });
-        if self.begin.elapsed() + wait > self.config.total {
+        if self.begin.elapsed().saturating_add(wait) > self.config.total {
             let reason = format!(
                 ": another would begin later than {} s after the first",
                 self.config.total.as_secs()
