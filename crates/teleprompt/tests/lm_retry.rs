@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use teleprompt::lm::{Endpoint, Remote, Retry, RetryConfig};
-use teleprompt::{Lm, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message};
+use teleprompt::{Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
 use tokio::time::Instant;
 
@@ -179,4 +179,23 @@ async fn a_wait_of_nothing_is_no_wait_that_was_asked_for() {
         Retry::new(lm).generate(&request()).await.unwrap_err();
         assert!(begin.elapsed().as_millis() >= 1750, "{kind:?}: {:?}", begin.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_may_have_been_charged_are_told() {
+    use LmErrorKind as K;
+    let script = [Reply::error(K::Timeout), Reply::error(K::RateLimit), Reply::error(K::Transport)];
+    let lost = |reply: Reply| {
+        let script: Vec<Reply> = script.iter().cloned().chain([reply]).collect();
+        let lm = Retry::new(ScriptedLm::replies(script));
+        async move { lm.generate(&request()).await }
+    };
+    assert_eq!(lost("ok".into()).await.unwrap().usage.lost_attempts, 2);
+    assert_eq!(lost(Reply::error(K::Auth)).await.unwrap_err().lost(), 2);
+    assert_eq!(lost(Reply::error(K::Server)).await.unwrap_err().lost(), 3);
+    let lm = Retry::new(ScriptedLm::replies([Reply::error(K::Server), "ok".into()]));
+    let request = request();
+    let chunks: Vec<_> = lm.stream(&request).collect().await;
+    let Some(Ok(LmChunk::Done(done))) = chunks.last() else { panic!("{chunks:?}") };
+    assert_eq!(done.usage.lost_attempts, 1);
 }

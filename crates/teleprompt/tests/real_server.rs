@@ -33,8 +33,10 @@ impl Server {
     fn start() -> Option<Self> {
         let python = std::env::var("TELEPROMPT_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
         let model = std::env::var("TELEPROMPT_TEST_MODEL").unwrap_or_default();
-        let probe = Command::new(&python).args(["-c", "import xllamacpp"]).stderr(Stdio::null());
-        let can = probe_works(probe) && std::path::Path::new(&model).is_file();
+        let mut probe = Command::new(&python);
+        probe.args(["-c", "import xllamacpp"]).stderr(Stdio::null());
+        let can = probe.status().is_ok_and(|status| status.success())
+            && std::path::Path::new(&model).is_file();
         if !can {
             let required = std::env::var("TELEPROMPT_REQUIRE_SERVER").is_ok_and(|v| v == "1");
             assert!(
@@ -61,10 +63,6 @@ impl Server {
     fn remote(&self) -> Remote {
         Remote::new("smollm2", Endpoint::new("openai-chat", &self.url).unwrap()).unwrap()
     }
-}
-
-fn probe_works(probe: &mut Command) -> bool {
-    probe.status().is_ok_and(|status| status.success())
 }
 
 impl Drop for Server {

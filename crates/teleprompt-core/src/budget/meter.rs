@@ -301,8 +301,7 @@ impl Reservation {
     /// Gives the right back after a failure, less the attempts that may be charged all the same
     /// ([`LmError::may_be_charged`]), each with all that was held.
     pub fn fail(mut self, error: &LmError) {
-        let lost = error.lost_attempts + u64::from(error.may_be_charged());
-        self.end(&End::Unanswered(lost));
+        self.end(&End::Unanswered(error.lost()));
     }
 
     /// Books all that was held: the call was given up while it was under way, so it may be charged.

@@ -181,6 +181,11 @@ impl LmError {
         matches!(self.kind, K::Transport | K::Timeout | K::Server | K::Protocol)
     }
 
+    /// Attempts that may have been charged, this one included.
+    pub fn lost(&self) -> u64 {
+        self.lost_attempts + u64::from(self.may_be_charged())
+    }
+
     /// Whether every other request to this LM would fail too.
     pub fn is_fatal(&self) -> bool {
         use LmErrorKind as K;

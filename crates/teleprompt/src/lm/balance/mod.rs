@@ -12,7 +12,7 @@ use teleprompt_core::{
 };
 use tokio::time::Instant;
 
-use super::forward::{End, begin_later, watch_call, watch_stream};
+use super::forward::{End, begin_later, watch_call, watch_stream, with_lost};
 use super::members::{self, Failures};
 use super::price::split_address;
 use health::Health;
@@ -97,7 +97,7 @@ impl Balanced {
         while let Some((lm, seat)) = self.choose(&mut tried) {
             let mut chunks = watch_stream(lm.stream(request), move |end| seat.leave(&end));
             match chunks.next().await.transpose() {
-                Ok(first) => return Ok((first, chunks)),
+                Ok(first) => return Ok((first, with_lost(chunks, failures.lost()))),
                 Err(error) if error.is_retryable() => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }
@@ -153,7 +153,7 @@ impl Lm for Balanced {
         let (mut failures, mut tried) = (Failures::default(), Vec::new());
         while let Some((lm, seat)) = self.choose(&mut tried) {
             match watch_call(lm.generate(request), |end| seat.leave(&end)).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(failures.told_in(response)),
                 Err(error) if error.is_retryable() => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }

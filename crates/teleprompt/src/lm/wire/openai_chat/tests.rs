@@ -113,6 +113,7 @@ fn the_dialect_decides_over_settings() {
         prompt_cache: false,
         effort: false,
         reasoning_back: false,
+        summary: false,
     };
     let mut lean = body(&request, least);
     lean.as_object_mut().unwrap().remove("messages");
