@@ -16,8 +16,14 @@ use std::time::Duration;
 use thiserror::Error as ThisError;
 
 use crate::lm::Money;
+#[cfg(doc)]
+use crate::lm::Usage;
 
-/// Limits of a [`Meter`]; `None` is no limit. None of them is ever exceeded.
+/// Limits of a [`Meter`]; `None` is no limit.
+///
+/// None of them is exceeded by calls that are answered. A call whose outcome is not known counts with
+/// the most that it could use; a layer that repeats a call tells of such attempts when the call ends
+/// ([`Usage::lost_attempts`]), so attempts that were lost by calls still in flight may come on top.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// LM calls that are paid for: answers from a cache of ours are free.

@@ -245,3 +245,44 @@ fn a_thousand_at_once_never_go_over_the_limit() {
         assert_eq!(left(child) as u64, (80 - spent).min(LIMIT - parent.usage().calls));
     }
 }
+
+#[test]
+fn what_may_be_charged_is_booked_at_its_bound() {
+    use teleprompt_core::LmErrorKind as K;
+    let tokens = |limit| Meter::new(Limits { tokens: Some(limit), ..Limits::default() });
+    let left = |meter: &Meter| match block_on(meter.reserve(&need(1_000_000))) {
+        Err(Error::Budget(exhausted)) => exhausted.left(),
+        other => panic!("{other:?}"),
+    };
+    let reserve = |meter: &Meter| block_on(meter.reserve(&need(10))).unwrap();
+    for (kind, booked) in
+        [(K::Unreachable, 0), (K::RateLimit, 0), (K::Timeout, 10), (K::Protocol, 10)]
+    {
+        let meter = tokens(100);
+        let mut error = LmError::new(kind, "m", "failed");
+        reserve(&meter).fail(&error);
+        assert_eq!(left(&meter), 100 - booked, "{kind:?}");
+        error.lost_attempts = 2;
+        reserve(&meter).fail(&error);
+        assert_eq!(left(&meter), 80 - 2 * booked, "{kind:?}: attempts before it");
+    }
+    let meter = tokens(100);
+    reserve(&meter).forfeit();
+    assert_eq!(left(&meter), 90, "given up while it was under way");
+    drop(reserve(&meter));
+    assert_eq!(left(&meter), 90, "never made");
+    reserve(&meter).settle(&Usage::one_call());
+    assert_eq!(left(&meter), 80, "no usage was told");
+    reserve(&meter).settle(&Usage { lost_attempts: 3, ..paid(2) });
+    assert_eq!(left(&meter), 48, "an answer after three lost attempts");
+    assert_eq!(meter.usage().lost_attempts, 4);
+    let priced =
+        Need { completion_tokens: Some(0), price: Some(Price::per_million(1e5, 0.0)), ..need(1) };
+    let money = Meter::new(Limits { cost: Some(Money::dollars(0.25)), ..Limits::default() });
+    block_on(money.reserve(&priced)).unwrap().settle(&paid(1));
+    block_on(money.reserve(&priced)).unwrap().settle(&paid(1));
+    assert_eq!(
+        exhausted(block_on(money.reserve(&priced))).left(),
+        Money::dollars(0.05).as_picodollars()
+    );
+}

@@ -5,10 +5,14 @@ use futures::stream::StreamExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use teleprompt_core::{Constraint, Lm, LmChunk, LmRequest, LmResponse, Message};
+use teleprompt_core::{
+    Completion, Constraint, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, Media,
+    Message, Money, Part, Tool, ToolCall,
+};
 
 /// Runs all checks, one after another. The LM must answer any prompt, twice the same way (greedy,
-/// scripted or cached), and with JSON if it claims to enforce JSON schemas.
+/// scripted or cached), and with JSON if it claims to enforce JSON schemas. What it does not claim,
+/// images and tools, it must refuse as unsupported.
 ///
 /// ```
 /// use teleprompt_testkit::{ScriptedLm, lm_suite};
@@ -23,7 +27,9 @@ pub async fn check(lm: &impl Lm) -> Result<(), String> {
     identity_is_stable(lm).await?;
     gives_n_completions(lm).await?;
     stream_folds_to_generate(lm).await?;
+    counts_and_charges(lm).await?;
     tells_abilities_truly(lm).await?;
+    refuses_what_it_cannot(lm).await?;
     survives_dropped_calls(lm).await?;
     answers_at_once(lm).await
 }
@@ -72,34 +78,92 @@ async fn gives_n_completions(lm: &impl Lm) -> Result<(), String> {
     Ok(())
 }
 
+/// What a completion says: text, thoughts and calls of tools.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Said {
+    text: String,
+    reasoning: String,
+    tool_calls: Vec<ToolCall>,
+}
+
+impl Said {
+    fn whole(completion: &Completion) -> Self {
+        Self {
+            text: completion.text.clone(),
+            reasoning: completion.reasoning.as_ref().map(|r| r.text.clone()).unwrap_or_default(),
+            tool_calls: completion.tool_calls.clone(),
+        }
+    }
+
+    /// Adds a piece to the completion that it is of.
+    fn add(all: &mut Vec<Said>, chunk: LmChunk) {
+        let (LmChunk::Text { index, .. }
+        | LmChunk::Reasoning { index, .. }
+        | LmChunk::ToolCall { index, .. }) = &chunk
+        else {
+            return;
+        };
+        let index = *index;
+        all.resize(all.len().max(index + 1), Said::default());
+        let Some(said) = all.get_mut(index) else { return };
+        match chunk {
+            LmChunk::Text { text, .. } => said.text.push_str(&text),
+            LmChunk::Reasoning { text, .. } => said.reasoning.push_str(&text),
+            LmChunk::ToolCall { call, .. } => said.tool_calls.push(call),
+            _ => {}
+        }
+    }
+}
+
 /// The pieces of a stream put together are the completions of its last chunk and of `generate`.
 async fn stream_folds_to_generate(lm: &impl Lm) -> Result<(), String> {
     const CHECK: &str = "stream";
     let request = request("stream");
     let whole = ask(lm, &request, CHECK).await?;
-    let (mut texts, mut done) = (vec![String::new()], None);
+    let (mut pieces, mut done) = (Vec::new(), None);
     let mut stream = lm.stream(&request);
     while let Some(chunk) = stream.next().await {
         ensure(done.is_none(), CHECK, || "something came after the end".into())?;
         match chunk.map_err(|e| format!("{CHECK}: failed: {e}"))? {
-            LmChunk::Text { index, text } => {
-                texts.resize(texts.len().max(index + 1), String::new());
-                if let Some(slot) = texts.get_mut(index) {
-                    slot.push_str(&text);
-                }
-            }
             LmChunk::Done(response) => done = Some(response),
-            _ => {}
+            piece => Said::add(&mut pieces, piece),
         }
     }
     let done = done.ok_or(format!("{CHECK}: it ended without `Done`"))?;
-    let told: Vec<String> = done.completions.iter().map(|c| c.text.clone()).collect();
-    ensure(texts == told, CHECK, || format!("the pieces give {texts:?}, `Done` has {told:?}"))?;
+    let told: Vec<Said> = done.completions.iter().map(Said::whole).collect();
+    // A completion that says nothing has no pieces.
+    pieces.resize(pieces.len().max(told.len()), Said::default());
+    ensure(pieces == told, CHECK, || format!("the pieces give {pieces:?}, `Done` has {told:?}"))?;
     let calls = done.usage.calls;
     ensure(calls == 1, CHECK, || format!("usage.calls is 1 a call, not {calls}"))?;
     ensure(done.completions == whole.completions, CHECK, || {
         format!("`Done` has {:?}, generate gave {:?}", done.completions, whole.completions)
     })
+}
+
+/// Tokens that are counted beforehand are enough, and what a call costs fits the price.
+async fn counts_and_charges(lm: &impl Lm) -> Result<(), String> {
+    const CHECK: &str = "tokens and money";
+    let request = request("tokens and money");
+    let usage = ask(lm, &request, CHECK).await?.usage;
+    if let Some(most) = lm.count_tokens(&request) {
+        let used = usage.prompt_tokens;
+        ensure(used <= most, CHECK, || format!("count_tokens says {most}, the prompt had {used}"))?;
+    }
+    let (priced, free) = (usage.priced_calls, usage.cache_hits);
+    ensure(priced + free <= usage.calls, CHECK, || {
+        format!("{} call, but {priced} priced_calls and {free} cache_hits", usage.calls)
+    })?;
+    ensure(priced > 0 || usage.cost == Money::ZERO, CHECK, || {
+        format!("a cost of {} without priced_calls", usage.cost)
+    })?;
+    let Some(price) = lm.price().filter(|_| free == 0) else { return Ok(()) };
+    let told = usage.prompt_tokens + usage.completion_tokens > 0;
+    ensure(priced == usage.calls || !told, CHECK, || {
+        "the price is known, but the call is not among priced_calls".into()
+    })?;
+    let most = price.of(&usage);
+    ensure(usage.cost <= most, CHECK, || format!("the cost is {}, by price() {most}", usage.cost))
 }
 
 /// Claimed abilities are real.
@@ -125,6 +189,51 @@ async fn tells_abilities_truly(lm: &impl Lm) -> Result<(), String> {
         let reply = ask(lm, &request, CHECK).await?;
         let all = reply.completions.iter().all(|c| c.logprobs.is_some());
         ensure(all, CHECK, || "logprobs are claimed, but none came".into())?;
+    }
+    Ok(())
+}
+
+/// A pixel.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55\
+    \0\0\0\nIDATx\x9cc\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71\0\0\0\0IEND\xaeB\x60\x82";
+
+/// Tools and images are taken or refused, never left out in silence.
+async fn refuses_what_it_cannot(lm: &impl Lm) -> Result<(), String> {
+    let can = lm.capabilities();
+    let mut tools = request("tools");
+    let schema = json!({"type": "object", "properties": {}});
+    tools.tools = Arc::from([Tool::new("now", "The time.", schema)]);
+    takes_or_refuses(lm, "tools", can.tools, &tools).await?;
+    let mut media = request("media");
+    let image = Part::Image(Media::data(PNG, "image/png"));
+    media.messages.push(Message::user([Part::text("What is this?"), image]));
+    takes_or_refuses(lm, "media", can.media, &media).await
+}
+
+async fn takes_or_refuses(
+    lm: &impl Lm,
+    what: &str,
+    claimed: bool,
+    request: &LmRequest,
+) -> Result<(), String> {
+    let mut stream = lm.stream(request);
+    let mut streamed = Ok(());
+    while let Some(chunk) = stream.next().await {
+        streamed = streamed.and(chunk.map(drop));
+    }
+    for result in [lm.generate(request).await.map(drop), streamed] {
+        let refused = |e: &LmError| e.kind == LmErrorKind::Unsupported;
+        match result {
+            // Which media, and how large, is up to the model.
+            Ok(()) if claimed => {}
+            Err(e) if claimed && !refused(&e) && what == "media" => {}
+            Err(e) if !claimed && refused(&e) => {}
+            Ok(()) => return Err(format!("{what}: not claimed, but not refused either")),
+            Err(e) if claimed => return Err(format!("{what}: claimed, but refused: {e}")),
+            Err(e) => {
+                return Err(format!("{what}: not claimed, but the refusal is not so called: {e}"));
+            }
+        }
     }
     Ok(())
 }

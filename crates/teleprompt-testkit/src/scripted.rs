@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use teleprompt_core::{
     Capabilities, Completion, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream,
-    Message, Usage,
+    Message, Part, Usage,
 };
 
 /// One answer of a script.
@@ -143,7 +143,8 @@ impl ScriptedLm {
         self
     }
 
-    /// Claims these capabilities; the script has to live up to them. Default: none.
+    /// Claims these capabilities; the script has to live up to them. Media and tools that are not
+    /// claimed are refused. Default: none.
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = capabilities;
@@ -175,6 +176,22 @@ impl ScriptedLm {
         }
     }
 
+    /// The refusal of what is not claimed.
+    fn refuse(&self, request: &LmRequest) -> Result<(), LmError> {
+        let is_media =
+            |part: &Part| matches!(part, Part::Image(_) | Part::Audio(_) | Part::File(_));
+        let parts = request.messages.iter().filter_map(|m| m.content.parts()).flatten();
+        let what = if !self.capabilities.media && parts.into_iter().any(is_media) {
+            "media"
+        } else if !self.capabilities.tools && !request.tools.is_empty() {
+            "tools"
+        } else {
+            return Ok(());
+        };
+        let message = format!("this script claims no {what}; claim them by `with_capabilities`");
+        Err(LmError::new(LmErrorKind::Unsupported, self.name.clone(), message))
+    }
+
     fn tokens(&self, request: &LmRequest, completions: &[Completion]) -> Usage {
         let mut usage = Usage { calls: 1, ..Usage::default() };
         if self.usage {
@@ -192,6 +209,7 @@ impl Lm for ScriptedLm {
         if let Some(record) = &self.record {
             lock(record).push(request.clone());
         }
+        self.refuse(request)?;
         if let Some(delay) = self.delay {
             tokio::time::sleep(delay).await;
         }

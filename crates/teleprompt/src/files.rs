@@ -1,7 +1,7 @@
 //! Writing files so that nothing is half written.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use teleprompt_core::{Error, Result};
@@ -20,6 +20,23 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(&temporary);
         failed(e)
     })
+}
+
+/// Makes a folder, and those above it, for what no other user is to read: prompts and answers. One
+/// that is there stays as it is.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+/// To open a file that no other user is to read, if it is new.
+pub(crate) fn private_options() -> OpenOptions {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn temporary_beside(path: &Path) -> PathBuf {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
 use teleprompt::lm::cache::{clear, prune, stats};
-use teleprompt::lm::{CacheConfig, CacheUse, Cached, Endpoint, Remote};
-use teleprompt::{Lm, LmErrorKind, LmRequest, LmResponse, Message};
+use teleprompt::lm::{CacheConfig, CacheUse, Cached, Endpoint, Recorder, Remote};
+use teleprompt::{Completion, FinishReason, Lm, LmErrorKind, LmRequest, LmResponse, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
 
 fn request(text: &str) -> LmRequest {
@@ -98,6 +98,86 @@ async fn who_waits_shares_an_error_and_it_is_not_kept() {
     assert!(replies.iter().all(|r| r.as_ref().unwrap_err().kind == LmErrorKind::Server));
     assert_eq!(lm.calls(), 1);
     assert_eq!(text(&cached.generate(&request).await.unwrap()), "ok");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_bad_is_given_and_not_kept() {
+    let ending = |text: &str, finish| Completion { finish, ..Completion::text(text) };
+    let cases = [
+        (ending("a", FinishReason::Stop), true),
+        (ending("a", FinishReason::Length), true),
+        (ending("a", FinishReason::ToolCalls), true),
+        (ending("a", FinishReason::Other), false),
+        (ending("a", FinishReason::ContentFilter), false),
+        (ending("", FinishReason::Stop), false),
+        (ending("", FinishReason::Length), false),
+    ];
+    for (completion, kept) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let reply = completion.clone();
+        let lm = ScriptedLm::new(move |_| Reply::from(reply.clone()));
+        let lm = lm.with_delay(Duration::from_millis(5));
+        let cached = on_disk(&lm, dir.path());
+        let request = request("x");
+        let both = join_all([cached.generate(&request), cached.generate(&request)]).await;
+        assert!(both.iter().all(|r| r.as_ref().unwrap().completions[0] == completion));
+        assert_eq!(lm.calls(), 1, "who waits for it gets it");
+        cached.generate(&request).await.unwrap();
+        let chunks: Vec<_> = cached.stream(&request).collect().await;
+        assert!(chunks.iter().all(Result::is_ok));
+        on_disk(&lm, dir.path()).generate(&request).await.unwrap();
+        let calls = if kept { 1 } else { 4 };
+        assert_eq!(
+            (lm.calls(), entry_files(dir.path()).len()),
+            (calls, usize::from(kept)),
+            "{completion:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bad_answer_of_an_earlier_version_is_a_miss() {
+    let dir = tempfile::tempdir().unwrap();
+    on_disk(&counting(), dir.path()).generate(&request("x")).await.unwrap();
+    let file = entry_files(dir.path()).remove(0);
+    let good = fs::read_to_string(&file).unwrap();
+    let bad = good.replace("\"stop\"", "\"content_filter\"");
+    assert_ne!(good, bad);
+    fs::write(&file, bad).unwrap();
+    let reply = on_disk(&counting(), dir.path()).generate(&request("x")).await.unwrap();
+    assert_eq!(reply.usage.cache_hits, 0);
+}
+
+#[tokio::test]
+async fn a_leader_that_no_one_reads_holds_equal_calls_up_for_the_longest_wait_only() {
+    let config = CacheConfig { longest_wait: Duration::from_millis(50), ..CacheConfig::default() };
+    let cached = Cached::new(counting(), config);
+    let request = request("x");
+    let mut unread = cached.stream(&request);
+    unread.next().await.unwrap().unwrap();
+    let call = tokio::time::timeout(Duration::from_secs(60), cached.generate(&request));
+    assert_eq!(text(&call.await.unwrap().unwrap()), "call 1");
+    assert_eq!(cached.generate(&request).await.unwrap().usage.cache_hits, 1);
+    assert!(unread.all(|chunk| async move { chunk.is_ok() }).await);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_other_user_can_read_what_is_on_disk() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    let (root, tape) = (dir.path().join("cache"), dir.path().join("tapes").join("a.jsonl"));
+    let recorder = Recorder::new(counting(), &tape).unwrap();
+    let cached = Cached::new(recorder, CacheConfig::on_disk(&root));
+    cached.generate(&request("x")).await.unwrap();
+    let entry = entry_files(&root).remove(0);
+    for file in [&entry, &tape] {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    for folder in [&root, entry.parent().unwrap(), tape.parent().unwrap()] {
+        assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    }
 }
 
 #[tokio::test]

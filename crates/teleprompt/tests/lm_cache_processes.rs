@@ -1,4 +1,5 @@
-//! Two processes with one cache folder: each distinct request reaches the server once.
+//! Two processes with one cache folder: each distinct request reaches the server once, and different
+//! ones do not wait for each other.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,15 +10,17 @@
 )]
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use teleprompt::lm::{CacheMode, ConnectOptions, Registry};
+use teleprompt::lm::{CacheConfig, CacheMode, Cached, ConnectOptions, Registry, from_fn};
 use teleprompt::{Lm, LmRequest, Message};
-use teleprompt_testkit::{FakeServer, Request, Response};
+use teleprompt_testkit::{FakeServer, Request, Response, ScriptedLm};
+use tokio::sync::{Barrier, watch};
 
 /// Calls of each process: half of them ask the same, half one of [`DISTINCT`] others.
 const CALLS: u64 = 5000;
@@ -96,4 +99,83 @@ async fn child_process() {
     });
     calls.buffer_unordered(IN_FLIGHT).collect::<Vec<()>>().await;
     println!("all answered, {} paid", paid.load(Ordering::Relaxed));
+}
+
+/// Calls of each process that are in flight together.
+const TOGETHER: usize = 512;
+
+/// All calls of both processes have to be in flight at the same time: none of them waits for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn different_questions_of_two_processes_do_not_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let children = ["a", "b"].map(|name| asking_all_at_once(name, dir.path()));
+    let in_flight = children.map(|mut child| {
+        tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let found = lines.any(|line| line.unwrap().contains("all in flight"));
+            (child, lines, found)
+        })
+    });
+    let both = futures::future::join_all(in_flight);
+    let both = tokio::time::timeout(Duration::from_secs(120), both).await;
+    for child in both.expect("they wait for each other") {
+        let (mut child, lines, found) = child.unwrap();
+        assert!(found);
+        child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success(), "{rest:?}");
+    }
+    let kept = teleprompt::lm::cache::stats(dir.path()).unwrap();
+    assert_eq!(kept.entries, 2 * TOGETHER as u64);
+    let locks: Vec<_> = std::fs::read_dir(dir.path().join("locks")).unwrap().collect();
+    assert!(locks.len() < 10, "a claim is gone after the call: {} are left", locks.len());
+}
+
+/// Ends with the test, however that ends: its input is closed.
+fn asking_all_at_once(name: &str, dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_with_all_in_flight", "--ignored", "--nocapture"])
+        .env("TELEPROMPT_TEST_CACHE", dir)
+        .env("TELEPROMPT_TEST_NAME", name)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What each process does; on its own it does nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a part of the other test"]
+async fn child_with_all_in_flight() {
+    let Ok(name) = std::env::var("TELEPROMPT_TEST_NAME") else { return };
+    let dir = std::env::var("TELEPROMPT_TEST_CACHE").unwrap();
+    let barrier = std::sync::Arc::new(Barrier::new(TOGETHER));
+    let (go, gone) = watch::channel(false);
+    let lm = from_fn(ScriptedLm::new(|_| "ok"), move |request, next| {
+        let (barrier, mut gone) = (barrier.clone(), gone.clone());
+        async move {
+            if barrier.wait().await.is_leader() {
+                println!("all in flight");
+            }
+            gone.wait_for(|gone| *gone).await.unwrap();
+            next.generate(&request).await
+        }
+    });
+    std::thread::spawn(move || {
+        let told = std::io::stdin().lines().next().is_some();
+        // The other end is gone: so is the test.
+        if !told {
+            std::process::exit(1);
+        }
+        go.send(true).unwrap();
+    });
+    // Longer than the test waits: none gives up and asks without a claim.
+    let longest_wait = Duration::from_secs(3600);
+    let lm = Cached::new(lm, CacheConfig { longest_wait, ..CacheConfig::on_disk(dir) });
+    let calls = (0..TOGETHER).map(|i| {
+        let (lm, text) = (&lm, format!("{name} {i}"));
+        async move { lm.generate(&LmRequest::new(vec![Message::user(text)])).await.unwrap() }
+    });
+    let replies = futures::future::join_all(calls).await;
+    assert!(replies.iter().all(|reply| reply.usage.cache_hits == 0));
 }

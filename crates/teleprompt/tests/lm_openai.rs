@@ -229,7 +229,9 @@ async fn without_a_key_none_is_sent_and_a_refusal_names_the_variable() {
 async fn what_is_no_reply_is_a_protocol_error() {
     let cases = [
         (Response::status(200, "<html>Welcome</html>"), "HTML"),
-        (Response::status(200, "{\"choices\": ["), "not JSON"),
+        (Response::status(200, "choices"), "not JSON"),
+        (Response::status(200, ""), "not JSON"),
+        (Response::status(200, "{\"choices\": nothing"), "not JSON"),
         (Response::json(200, &json!({"choices": []})), "no completion"),
         (Response::json(200, &json!({"choices": "none"})), "another form"),
         (Response::json(200, &json!([])), "another form"),

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-use teleprompt::lm::{CacheMode, ConnectOptions, DEFAULT_LM, Registry};
+use std::path::Path;
+
+use teleprompt::lm::{
+    CacheMode, Config, ConnectOptions, DEFAULT_LM, FallbackConfig, Limits, Registry,
+};
 use teleprompt::{Error, Lm, LmHandle, LmRequest, Message};
 use teleprompt_testkit::{FakeServer, Response, ScriptedLm};
 
@@ -91,6 +95,64 @@ async fn a_chain_goes_on_and_several_servers_share_the_calls() {
     assert_eq!(servers.each_ref().map(FakeServer::hits), hits);
     assert!(refused("openai:a | opnai:b").await.contains("did you mean `openai:`?"));
     assert!(refused("openai:a |").await.contains("no LM name"));
+}
+
+/// The registry with this text as the user's own configuration.
+fn configured(text: &str) -> Result<Registry, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::read(Path::new("/nowhere/teleprompt.toml"), Some(&path))?;
+    Ok(Registry::default().with_config(&config))
+}
+
+#[tokio::test]
+async fn limits_of_a_provider_come_from_the_caller_else_from_its_table() {
+    let keys =
+        "requests_per_minute = 60\ntokens_per_minute = 9000\nmax_in_flight = 8\nretries = 1\n";
+    let gate = format!("[provider.gate]\nurl = 'http://localhost:1/v1'\n{keys}");
+    let registry = configured(&format!("{gate}[provider.openai]\nretries = 0\n")).unwrap();
+    let ours = |limits| ConnectOptions { cache: CacheMode::Off, limits, ..Default::default() };
+    let some = Limits { max_in_flight: Some(2), retries: Some(9), ..Limits::default() };
+    let cases = [
+        ("gate:m", Limits::default(), "retry(1) → limit(60 req/min, 9000 tok/min, 8 at once) → "),
+        ("gate:m", some, "retry(9) → limit(60 req/min, 9000 tok/min, 2 at once) → "),
+        ("openai:m", Limits::default(), "retry(0) → limit(as told) → "),
+        ("groq:m", some, "retry(9) → limit(2 at once) → "),
+    ];
+    for (name, limits, stack) in cases {
+        let lm = registry.connect_with(name, ours(limits)).await.unwrap();
+        assert!(lm.describe().starts_with(&format!("trace → {stack}")), "{}", lm.describe());
+        assert_eq!(registry.describe(name, &ours(limits)).unwrap(), lm.describe());
+    }
+    let chain = registry.describe("gate:m | openai:m", &ours(Limits::default())).unwrap();
+    assert!(chain.contains("retry(1)") && chain.contains("retry(0)"), "{chain}");
+    for key in ["requests_per_minute", "tokens_per_minute", "max_in_flight"] {
+        let wrong = configured(&format!("[provider.openai]\n{key} = 0\n")).unwrap_err();
+        assert!(wrong.to_string().contains("[provider.openai]"), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn limits_and_the_way_to_fall_back_are_obeyed() {
+    let busy = FakeServer::start(|_| Response::api_error(503, "", "busy")).await.unwrap();
+    let closed = FakeServer::start(|_| Response::api_error(401, "", "no key")).await.unwrap();
+    let well = FakeServer::start(|_| Response::chat("ok")).await.unwrap();
+    let limits = Limits { retries: Some(0), ..Limits::default() };
+    let options = ConnectOptions { cache: CacheMode::Off, limits, ..ConnectOptions::default() };
+    let request = LmRequest::new(vec![Message::user("hi")]);
+    let ask = async |name: &str, fallback| {
+        let options = ConnectOptions { fallback, ..options.clone() };
+        Registry::default().connect_with(name, options).await.unwrap().generate(&request).await
+    };
+    ask(&format!("openai:m@{}", busy.base_url()), FallbackConfig::default()).await.unwrap_err();
+    assert_eq!(busy.hits(), 1, "no retries");
+    let chain = format!("openai:m@{} | openai:m@{}", closed.base_url(), well.base_url());
+    for also_unusable in [false, true] {
+        let reply = ask(&chain, FallbackConfig { also_unusable }).await;
+        assert_eq!(reply.is_ok(), also_unusable, "{reply:?}");
+    }
+    assert_eq!((closed.hits(), well.hits()), (2, 1));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use teleprompt::lm::{Endpoint, Remote, Retry, RetryConfig};
-use teleprompt::{Lm, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message};
+use teleprompt::{Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream, Message};
 use teleprompt_testkit::{FakeServer, Reply, Response, ScriptedLm};
 use tokio::time::Instant;
 
@@ -168,4 +168,34 @@ async fn a_stream_is_repeated_only_before_its_first_piece() {
     let chunks: Vec<_> = Retry::new(BreaksLate(lm.clone())).stream(&request()).collect().await;
     assert_eq!(lm.calls(), 1);
     assert!(chunks[0].is_ok() && chunks[1].is_err() && chunks.len() == 2, "{chunks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_nothing_is_no_wait_that_was_asked_for() {
+    for kind in [LmErrorKind::Server, LmErrorKind::Overloaded, LmErrorKind::RateLimit] {
+        let busy = LmError::new(kind, "m", "busy").with_retry_after(Some(Duration::ZERO));
+        let lm = ScriptedLm::new(move |_| Reply::from(busy.clone()));
+        let begin = Instant::now();
+        Retry::new(lm).generate(&request()).await.unwrap_err();
+        assert!(begin.elapsed().as_millis() >= 1750, "{kind:?}: {:?}", begin.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_may_have_been_charged_are_told() {
+    use LmErrorKind as K;
+    let script = [Reply::error(K::Timeout), Reply::error(K::RateLimit), Reply::error(K::Transport)];
+    let lost = |reply: Reply| {
+        let script: Vec<Reply> = script.iter().cloned().chain([reply]).collect();
+        let lm = Retry::new(ScriptedLm::replies(script));
+        async move { lm.generate(&request()).await }
+    };
+    assert_eq!(lost("ok".into()).await.unwrap().usage.lost_attempts, 2);
+    assert_eq!(lost(Reply::error(K::Auth)).await.unwrap_err().lost(), 2);
+    assert_eq!(lost(Reply::error(K::Server)).await.unwrap_err().lost(), 3);
+    let lm = Retry::new(ScriptedLm::replies([Reply::error(K::Server), "ok".into()]));
+    let request = request();
+    let chunks: Vec<_> = lm.stream(&request).collect().await;
+    let Some(Ok(LmChunk::Done(done))) = chunks.last() else { panic!("{chunks:?}") };
+    assert_eq!(done.usage.lost_attempts, 1);
 }

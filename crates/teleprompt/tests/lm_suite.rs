@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use teleprompt::lm::{CacheConfig, Cached, Endpoint, Remote, Retry};
-use teleprompt::{Capabilities, Lm, LmChunk, LmError, LmHandle, LmRequest, LmResponse, LmStream};
+use teleprompt::{
+    Capabilities, Completion, Lm, LmChunk, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse,
+    LmStream, Money, Price, Reasoning, ToolCall,
+};
 use teleprompt_testkit::{FakeServer, Request, Response, ScriptedLm, lm_suite};
 
 /// A server that does what is asked: n, streams, schemas, log-probabilities.
@@ -59,10 +62,49 @@ async fn every_lm_and_layer_keeps_the_promises() {
 /// Breaks one promise.
 struct Broken(&'static str, AtomicU64);
 
+impl Broken {
+    fn is(&self, promise: &str) -> bool {
+        self.0 == promise
+    }
+
+    /// Text, thought and a call of a tool.
+    fn whole(&self) -> LmResponse {
+        let mut response = LmResponse::text("same");
+        response.completions = vec![Completion {
+            reasoning: Some(Reasoning { text: "hm".into(), signature: Some("s".into()) }),
+            tool_calls: vec![ToolCall::new("c1", "now", "{}")],
+            ..response.completions.remove(0)
+        }];
+        response.usage.prompt_tokens = 5;
+        response.usage.priced_calls = u64::from(!self.is("among priced_calls"));
+        response.usage.cost = Money::picodollars(if self.is("the cost is") { 51 } else { 50 });
+        if self.is("without priced_calls") {
+            response.usage.priced_calls = 0;
+        }
+        if self.is("among priced_calls") {
+            response.usage.cost = Money::ZERO;
+        }
+        response
+    }
+
+    fn refuse(&self, request: &LmRequest) -> Result<(), LmError> {
+        let media = request.messages.iter().any(|m| !m.content.is_text());
+        let refused =
+            (media && !self.is("media")) || (!request.tools.is_empty() && !self.is("tools"));
+        let kind = if self.is("so called") {
+            LmErrorKind::InvalidRequest
+        } else {
+            LmErrorKind::Unsupported
+        };
+        if refused { Err(LmError::new(kind, "broken", "no")) } else { Ok(()) }
+    }
+}
+
 impl Lm for Broken {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
         let call = self.1.fetch_add(1, Ordering::Relaxed);
-        let mut response = LmResponse::text("same");
+        self.refuse(request)?;
+        let mut response = self.whole();
         response.completions.resize(request.n as usize, response.completions[0].clone());
         match self.0 {
             "completions" => response.completions.truncate(1),
@@ -74,20 +116,22 @@ impl Lm for Broken {
         }
         Ok(response)
     }
-    fn stream<'a>(&'a self, _: &'a LmRequest) -> LmStream<'a> {
-        let piece = if self.0 == "pieces" { "sam" } else { "same" };
-        let text = LmChunk::Text { index: 0, text: piece.into() };
-        let whole = if self.0 == "generate gave" { "other" } else { "same" };
-        let text = if self.0 == "generate gave" {
-            LmChunk::Text { index: 0, text: whole.into() }
-        } else {
-            text
-        };
-        let mut chunks = vec![Ok(text)];
-        if self.0 != "without `Done`" {
-            chunks.push(Ok(LmChunk::Done(LmResponse::text(whole))));
+    fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
+        if let Err(refused) = self.refuse(request) {
+            return Box::pin(futures::stream::iter([Err(refused)]));
         }
-        Box::pin(futures::stream::iter(chunks))
+        let mut done = self.whole();
+        if self.is("generate gave") {
+            done.completions[0].text = "other".into();
+        }
+        let mut chunks = done.into_chunks();
+        chunks.retain(|chunk| match chunk {
+            LmChunk::Text { .. } => !self.is("pieces"),
+            LmChunk::Reasoning { .. } => !self.is("reasoning: \"\""),
+            LmChunk::ToolCall { .. } => !self.is("tool_calls: []"),
+            _ => !self.is("without `Done`"),
+        });
+        Box::pin(futures::stream::iter(chunks.into_iter().map(Ok)))
     }
     fn identity(&self) -> String {
         match self.0 {
@@ -97,8 +141,15 @@ impl Lm for Broken {
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities::none()
-            .with_json_schema(self.0 == "json_schema")
-            .with_logprobs(self.0 == "logprobs")
+            .with_json_schema(self.is("json_schema"))
+            .with_logprobs(self.is("logprobs"))
+            .with_tools(self.is("claimed, but refused"))
+    }
+    fn count_tokens(&self, _: &LmRequest) -> Option<u64> {
+        Some(if self.is("count_tokens") { 4 } else { 5 })
+    }
+    fn price(&self) -> Option<Price> {
+        Some(Price { input: Money::picodollars(10), ..Price::FREE })
     }
 }
 
@@ -115,6 +166,16 @@ async fn the_suite_bites() {
         "json_schema",
         "logprobs",
         "equal calls",
+        "reasoning: \"\"",
+        "tool_calls: []",
+        "count_tokens",
+        "without priced_calls",
+        "among priced_calls",
+        "the cost is",
+        "media",
+        "tools",
+        "so called",
+        "claimed, but refused",
     ];
     for promise in promises {
         let found = lm_suite::check(&Broken(promise, AtomicU64::new(0))).await;

@@ -251,3 +251,41 @@ async fn a_streamed_run_counts_like_a_call() {
     assert_eq!(streamed, called);
     assert_eq!(called.calls, 1);
 }
+
+/// Its first reply breaks off after some words; the others are whole.
+struct Breaks(std::sync::atomic::AtomicU64, u64);
+
+impl Lm for Breaks {
+    async fn generate(&self, _: &LmRequest) -> Result<LmResponse, LmError> {
+        Ok(LmResponse::text("[[ ## answer ## ]]\nwhole"))
+    }
+
+    fn stream<'a>(&'a self, _: &'a LmRequest) -> LmStream<'a> {
+        let text = |text: &str| Ok(LmChunk::Text { index: 0, text: text.into() });
+        if self.0.fetch_add(1, Ordering::SeqCst) < self.1 {
+            let error = LmError::new(teleprompt::LmErrorKind::Transport, "m", "broke off");
+            let pieces = [text("[[ ## answer ## ]]\nhal"), Err(error)];
+            return futures::stream::iter(pieces).boxed();
+        }
+        let whole = LmResponse::text("[[ ## answer ## ]]\nwhole");
+        futures::stream::iter([text("[[ ## answer ## ]]\nwhole"), Ok(LmChunk::Done(whole))]).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_breaks_off_is_asked_for_anew_and_what_came_is_void() {
+    let program = Program::new(Predict::of("q -> answer").unwrap());
+    for (breaks, well) in [(2, true), (3, false)] {
+        let lm = LmHandle::new(Breaks(0.into(), breaks));
+        let cx = Context::new(lm, Arc::new(ChatAdapter));
+        let (events, result) = collect(program.stream(&cx, record! { q: "?" })).await;
+        let restarts = events.iter().filter(|e| matches!(e, Event::Restart { .. })).count();
+        assert_eq!((result.is_ok(), restarts), (well, 2));
+        assert_eq!(cx.meter().usage().lost_attempts, breaks, "broken replies may be charged");
+        if let Ok(prediction) = result {
+            assert_eq!(prediction["answer"], "whole");
+            let valid = events.iter().rposition(|e| matches!(e, Event::Restart { .. })).unwrap();
+            assert_eq!(texts(&events[valid..])["predict#0.answer"], "whole");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::{Exhausted, Limits, Need, Resource};
 use crate::error::{Error, Result};
-use crate::lm::{Money, Usage};
+use crate::lm::{LmError, Money, Usage};
 
 /// Counts the use of all calls made under a context, and of its children's. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -194,17 +194,21 @@ impl Meter {
         Ok(amount)
     }
 
-    fn release(&self, held: Amount, used: Option<&Usage>) {
+    fn release(&self, held: Amount, end: &End<'_>) {
         {
             let mut book = self.book();
             book.reserved.remove(held);
-            if let Some(used) = used {
-                book.used += *used;
+            if let End::Answered(used) = end {
+                book.used += **used;
                 if used.cache_hits == 0 {
-                    let tokens = used.prompt_tokens + used.completion_tokens;
-                    book.spent.add(Amount { calls: used.calls, tokens, cost: used.cost });
+                    book.spent.add(paid(used, held));
                 }
             }
+            let lost = end.lost();
+            if !matches!(end, End::Answered(_)) {
+                book.used.lost_attempts += lost;
+            }
+            (0..lost).for_each(|_| book.spent.add(held));
         }
         self.0.freed.notify_waiters();
     }
@@ -251,7 +255,35 @@ fn unbounded(what: &str, need: &Need) -> Error {
     Error::Config(format!("a limit of {what} needs a bound of what each call can use: {missing}"))
 }
 
-/// The right to one call. Dropped without [`Reservation::settle`], it goes back.
+/// What a call that was answered counts against the limits: what it used. Where the provider told no
+/// usage or has no price, it is the bound that was held.
+fn paid(used: &Usage, held: Amount) -> Amount {
+    let told = used.prompt_tokens + used.completion_tokens;
+    Amount {
+        calls: used.calls,
+        tokens: if told == 0 { held.tokens } else { told },
+        cost: if used.priced_calls == 0 { held.cost } else { used.cost },
+    }
+}
+
+/// How a call ended.
+enum End<'u> {
+    /// With an answer.
+    Answered(&'u Usage),
+    /// Without one; so many attempts may have been charged.
+    Unanswered(u64),
+}
+
+impl End<'_> {
+    fn lost(&self) -> u64 {
+        match self {
+            End::Answered(usage) => usage.lost_attempts,
+            End::Unanswered(lost) => *lost,
+        }
+    }
+}
+
+/// The right to one call. Dropped, it goes back: that is right for a call that was never made.
 #[derive(Debug)]
 pub struct Reservation {
     meter: Meter,
@@ -260,15 +292,27 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Books what the call used. A call answered from a cache counts against no limit.
+    /// Books what the call used. A call answered from a cache counts against no limit; each attempt
+    /// that was lost on the way counts with all that was held.
     pub fn settle(mut self, usage: &Usage) {
-        self.book(usage);
+        self.end(&End::Answered(usage));
     }
 
-    fn book(&mut self, usage: &Usage) {
-        self.meter.release(std::mem::take(&mut self.held), Some(usage));
+    /// Gives the right back after a failure, less the attempts that may be charged all the same
+    /// ([`LmError::may_be_charged`]), each with all that was held.
+    pub fn fail(mut self, error: &LmError) {
+        self.end(&End::Unanswered(error.lost()));
+    }
+
+    /// Books all that was held: the call was given up while it was under way, so it may be charged.
+    pub fn forfeit(mut self) {
+        self.end(&End::Unanswered(1));
+    }
+
+    fn end(&mut self, end: &End<'_>) {
+        self.meter.release(std::mem::take(&mut self.held), end);
         if let Some(mut parent) = self.parent.take() {
-            parent.book(usage);
+            parent.end(end);
         }
     }
 }
@@ -276,7 +320,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.held != Amount::default() {
-            self.meter.release(self.held, None);
+            self.meter.release(self.held, &End::Unanswered(0));
         }
     }
 }

@@ -26,11 +26,17 @@ impl Need {
     /// The prompt's tokens are what [`Lm::count_tokens`] says, else the bytes of all that is sent
     /// (no tokenizer that can spell every text makes more tokens than bytes) and a margin for the
     /// provider's framing. Images, sound and files have no such bound.
+    ///
+    /// Several completions count the prompt as often, since many providers are asked for each. Fields
+    /// of [`extra_body`](crate::LmSettings::extra_body) that could raise the number or the length of
+    /// completions leave no bound.
     pub fn of(lm: &LmHandle, request: &LmRequest) -> Self {
         let each = request.settings.max_tokens.or(lm.capabilities().max_output);
+        let each = each.filter(|_| !extra_could_raise(request));
         let n = u64::from(request.n.max(1));
+        let prompt = lm.count_tokens(request).or_else(|| bytes(request));
         Self {
-            prompt_tokens: lm.count_tokens(request).or_else(|| bytes(request)),
+            prompt_tokens: prompt.map(|tokens| tokens.saturating_mul(n)),
             completion_tokens: each.map(|each| u64::from(each) * n),
             price: lm.price(),
         }
@@ -47,6 +53,23 @@ impl Need {
         let prompt = price.dearest_input().times(self.prompt_tokens?);
         Some(prompt + price.output.times(self.completion_tokens?))
     }
+}
+
+/// Names of the wires for the number and length of completions.
+const RAISING: [&str; 8] = [
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "best_of",
+    "candidateCount",
+    "generationConfig",
+    "maxOutputTokens",
+];
+
+fn extra_could_raise(request: &LmRequest) -> bool {
+    let extra = request.settings.extra_body.as_ref();
+    extra.is_some_and(|extra| RAISING.iter().any(|name| extra.contains_key(*name)))
 }
 
 fn bytes(request: &LmRequest) -> Option<u64> {

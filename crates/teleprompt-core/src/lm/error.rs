@@ -10,7 +10,9 @@ use thiserror::Error as ThisError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LmErrorKind {
-    /// The provider could not be reached, or the connection broke.
+    /// The provider could not be reached: nothing was sent.
+    Unreachable,
+    /// The connection broke before the answer was whole.
     Transport,
     /// No answer in time.
     Timeout,
@@ -55,6 +57,7 @@ impl LmErrorKind {
     /// A word for programs and logs that stays the same: `rate_limit`, `context_overflow`…
     pub const fn code(self) -> &'static str {
         match self {
+            LmErrorKind::Unreachable => "unreachable",
             LmErrorKind::Transport => "transport",
             LmErrorKind::Timeout => "timeout",
             LmErrorKind::Auth => "auth",
@@ -100,6 +103,8 @@ pub struct LmError {
     pub given_up: bool,
     /// The provider's raw answer, our key taken out.
     pub body: Option<Arc<str>>,
+    /// Earlier attempts of the same call that may have been charged.
+    pub lost_attempts: u64,
     /// What caused it, such as the failure of a socket.
     #[source]
     pub source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -118,6 +123,7 @@ impl LmError {
             retry_after: None,
             given_up: false,
             body: None,
+            lost_attempts: 0,
             source: None,
         }
     }
@@ -162,7 +168,22 @@ impl LmError {
     /// Whether the same request can succeed later.
     pub fn is_retryable(&self) -> bool {
         use LmErrorKind as K;
-        matches!(self.kind, K::Transport | K::Timeout | K::RateLimit | K::Server | K::Overloaded)
+        matches!(
+            self.kind,
+            K::Unreachable | K::Transport | K::Timeout | K::RateLimit | K::Server | K::Overloaded
+        )
+    }
+
+    /// Whether the provider may charge for the request all the same: it was sent, and how far it came
+    /// is not known, or its answer could not be used.
+    pub fn may_be_charged(&self) -> bool {
+        use LmErrorKind as K;
+        matches!(self.kind, K::Transport | K::Timeout | K::Server | K::Protocol)
+    }
+
+    /// Attempts that may have been charged, this one included.
+    pub fn lost(&self) -> u64 {
+        self.lost_attempts + u64::from(self.may_be_charged())
     }
 
     /// Whether every other request to this LM would fail too.
@@ -170,7 +191,13 @@ impl LmError {
         use LmErrorKind as K;
         matches!(
             self.kind,
-            K::Auth | K::Billing | K::NotFound | K::Model | K::Transport | K::Budget | K::Cancelled
+            K::Auth
+                | K::Billing
+                | K::NotFound
+                | K::Model
+                | K::Unreachable
+                | K::Budget
+                | K::Cancelled
         )
     }
 }

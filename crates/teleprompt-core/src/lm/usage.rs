@@ -178,6 +178,9 @@ pub struct Usage {
     pub priced_calls: u64,
     /// What those calls cost.
     pub cost: Money,
+    /// Attempts that brought no answer and may have been charged all the same: connections that
+    /// broke, time-outs, failures of the server. What they used is not in the other figures.
+    pub lost_attempts: u64,
 }
 
 /// [`Usage`] as JSON.
@@ -194,6 +197,13 @@ struct Form {
     priced_calls: u64,
     unpriced_calls: u64,
     cost: Option<Money>,
+    #[serde(skip_serializing_if = "is_zero")]
+    lost_attempts: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl From<Form> for Usage {
@@ -208,6 +218,7 @@ impl From<Form> for Usage {
             reasoning_tokens: form.reasoning_tokens,
             priced_calls: form.priced_calls,
             cost: form.cost.unwrap_or_default(),
+            lost_attempts: form.lost_attempts,
         }
     }
 }
@@ -227,6 +238,7 @@ impl From<Usage> for Form {
             unpriced_calls,
             // Nothing known is no zero.
             cost: (unpriced_calls == 0 || usage.priced_calls > 0).then_some(usage.cost),
+            lost_attempts: usage.lost_attempts,
         }
     }
 }
@@ -244,6 +256,7 @@ impl Usage {
             reasoning_tokens: 0,
             priced_calls: 0,
             cost: Money::ZERO,
+            lost_attempts: 0,
         }
     }
 
@@ -283,6 +296,7 @@ impl Usage {
         self.cache_hits = 1;
         self.priced_calls = 0;
         self.cost = Money::ZERO;
+        self.lost_attempts = 0;
         self
     }
 }
@@ -298,6 +312,7 @@ impl AddAssign for Usage {
         self.reasoning_tokens += other.reasoning_tokens;
         self.priced_calls += other.priced_calls;
         self.cost += other.cost;
+        self.lost_attempts += other.lost_attempts;
     }
 }
 

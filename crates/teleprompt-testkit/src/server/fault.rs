@@ -81,7 +81,8 @@ pub enum Fault {
     /// Every event has the same `id:` line and comes with comments and a `retry:` line; a whole
     /// reply is as ever. Take it.
     DuplicateIds,
-    /// Neither choices nor content. Fail.
+    /// Neither choices nor content. Fail. Of Anthropic without a reason to stop as well: with one, no
+    /// content is a reply in which the model said nothing, which its documentation knows.
     EmptyChoices,
     /// A finish reason that no client knows. Take it.
     UnknownFinish,
@@ -319,7 +320,11 @@ fn empty(wire: Wire, answer: &Answer, stream: bool) -> Response {
         Wire::Gemini => "candidates",
     };
     if !stream {
-        return wire.reply(&answer.clone().with_extra(member, json!([])));
+        let empty = answer.clone().with_extra(member, json!([]));
+        return wire.reply(&match wire {
+            Wire::Anthropic => empty.with_extra("stop_reason", Value::Null),
+            _ => empty,
+        });
     }
     let mut none = answer.clone();
     none.texts.clear();

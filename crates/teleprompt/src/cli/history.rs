@@ -11,8 +11,8 @@ use teleprompt_core::{Error, Result};
 use super::app::App;
 use super::args::HistoryArgs;
 use super::output;
-use crate::dirs;
 use crate::lm::{History, HistoryConfig, HistoryEntry};
+use crate::{dirs, files};
 
 /// Most bytes of a file. There are two: the one that is written, and the one before it.
 const MOST_BYTES: u64 = 4 << 20;
@@ -67,8 +67,8 @@ impl HistoryFile {
 
     /// Keeps other processes out until it is dropped.
     fn lock(&self) -> io::Result<File> {
-        fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-        let mut options = File::options();
+        files::create_private_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        let mut options = files::private_options();
         let options = options.create(true).truncate(false).write(true);
         let file = options.open(self.path.with_extension("lock"))?;
         file.lock()?;
@@ -86,7 +86,8 @@ impl HistoryFile {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.len() + size > MOST_BYTES) {
             fs::rename(&self.path, self.older())?;
         }
-        File::options().create(true).append(true).open(&self.path)?.write_all(&line)
+        let mut options = files::private_options();
+        options.create(true).append(true).open(&self.path)?.write_all(&line)
     }
 
     fn last(&self, n: usize) -> io::Result<Vec<HistoryEntry>> {
@@ -154,6 +155,17 @@ mod tests {
         file.clear().unwrap();
         assert!(names(5).is_empty());
         file.clear().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn no_other_user_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = HistoryFile { path: dir.path().join("deep").join("history.jsonl") };
+        file.append(&entry("secret").await).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file.path), mode(&dir.path().join("deep"))), (0o600, 0o700));
     }
 
     #[tokio::test]

@@ -257,6 +257,14 @@ impl Client {
         self.error(kind, message).with_source(error.without_url())
     }
 
+    /// The error for a reply that ended too early, though the connection was closed properly.
+    pub(crate) fn broken_off(&self, headers: &HeaderMap) -> LmError {
+        let place = &self.endpoint.base_url;
+        let message = format!("{place} broke off in the middle of a reply; try again");
+        let id = request_id(headers).map(|id| self.clean(&id));
+        self.error(Kind::Transport, message).with_request_id(id)
+    }
+
     fn late(&self, awaited: &Awaited) -> LmError {
         let (place, limits) = (&self.endpoint.base_url, &self.endpoint.timeouts);
         let message = match awaited {

@@ -49,6 +49,8 @@ pub struct DialectOptions {
     /// The token limit is called `max_completion_tokens`, not `max_tokens` (wire `openai-chat`).
     /// Default: no.
     pub new_limit_name: Option<bool>,
+    /// The seed is called `random_seed`, not `seed` (wire `openai-chat`). Default: no.
+    pub random_seed: Option<bool>,
     /// `stream_options` are understood (wire `openai-chat`). Default: yes.
     pub stream_options: Option<bool>,
     /// `temperature` and `top_p` may be set. Default: yes.
@@ -69,6 +71,7 @@ impl DialectOptions {
         Self {
             schema: self.schema.or(base.schema),
             new_limit_name: self.new_limit_name.or(base.new_limit_name),
+            random_seed: self.random_seed.or(base.random_seed),
             stream_options: self.stream_options.or(base.stream_options),
             sampling: self.sampling.or(base.sampling),
             prompt_cache: self.prompt_cache.or(base.prompt_cache),
@@ -82,6 +85,7 @@ impl DialectOptions {
         Dialect {
             schema: self.schema.unwrap_or(true),
             new_limit_name: self.new_limit_name.unwrap_or(false),
+            random_seed: self.random_seed.unwrap_or(false),
             stream_options: self.stream_options.unwrap_or(true),
             sampling: self.sampling.unwrap_or(true),
             prompt_cache: self.prompt_cache.unwrap_or(false),

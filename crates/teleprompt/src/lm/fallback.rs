@@ -8,7 +8,7 @@ use teleprompt_core::{
     Price,
 };
 
-use super::forward::begin_later;
+use super::forward::{begin_later, with_lost};
 use super::members::{self, Failures};
 
 /// When a [`Fallback`] goes on to the next LM.
@@ -78,7 +78,7 @@ impl Fallback {
         for lm in &self.members {
             let mut chunks = lm.stream(request);
             match chunks.next().await.transpose() {
-                Ok(first) => return Ok((first, chunks)),
+                Ok(first) => return Ok((first, with_lost(chunks, failures.lost()))),
                 Err(error) if self.goes_on_after(&error) => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }
@@ -97,7 +97,7 @@ impl Lm for Fallback {
         let mut failures = Failures::default();
         for lm in &self.members {
             match lm.generate(request).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(failures.told_in(response)),
                 Err(error) if self.goes_on_after(&error) => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }

@@ -76,6 +76,25 @@ where
     Box::pin(Watched { stream, ending: Some(Ending(Some(at_end))) })
 }
 
+/// The same stream, whose answer tells of so many attempts that were lost before it.
+pub(crate) fn with_lost(stream: LmStream<'_>, lost: u64) -> LmStream<'_> {
+    if lost == 0 {
+        return stream;
+    }
+    let add = move |chunk: Result<LmChunk, LmError>| match chunk {
+        Ok(LmChunk::Done(mut response)) => {
+            response.usage.lost_attempts += lost;
+            Ok(LmChunk::Done(response))
+        }
+        Err(mut error) => {
+            error.lost_attempts += lost;
+            Err(error)
+        }
+        other => other,
+    };
+    stream.map(add).boxed()
+}
+
 /// A stream whose beginning has to be waited for.
 pub(crate) fn begin_later<'a>(
     begin: impl Future<Output = Result<LmStream<'a>, LmError>> + Send + 'a,

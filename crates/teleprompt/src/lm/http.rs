@@ -7,6 +7,8 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use teleprompt_core::LmErrorKind;
 
+use super::rate::seconds_of_wait;
+
 /// A client for servers under `base_url`.
 ///
 /// It trusts the certificates of the operating system (or those that `SSL_CERT_FILE` and
@@ -73,7 +75,8 @@ pub(crate) fn explain(error: &reqwest::Error, url: &str) -> (LmErrorKind, String
         }
         _ => format!("the connection to {place} broke ({cause}); try again"),
     };
-    (LmErrorKind::Transport, message)
+    let kind = if error.is_connect() { LmErrorKind::Unreachable } else { LmErrorKind::Transport };
+    (kind, message)
 }
 
 /// The URL up to the path, for people.
@@ -94,18 +97,19 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
     std::iter::successors(error.source(), |e| (*e).source())
 }
 
-/// How long the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+/// How long the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date; at
+/// most a day.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
     if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+        return seconds_of_wait(ms / 1000.0);
     }
     let value = text("retry-after")?;
     if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+        return seconds_of_wait(seconds);
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(Duration::from_secs(http_date(value)?).saturating_sub(now))
+    seconds_of_wait(Duration::from_secs(http_date(value)?).saturating_sub(now).as_secs_f64())
 }
 
 /// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
@@ -115,13 +119,22 @@ fn http_date(text: &str) -> Option<u64> {
     let [_, day, month, year, hour, minute, second, "GMT"] = parts.as_slice() else { return None };
     let number = |part: &str| part.parse::<u64>().ok();
     let month = MONTHS.find(month).filter(|at| at % 3 == 0)? as u64 / 3;
-    let days = days_since_1970(number(year)?, month + 1, number(day)?)?;
-    Some(((days * 24 + number(hour)?) * 60 + number(minute)?) * 60 + number(second)?)
+    let clock = [number(hour)?, number(minute)?, number(second)?];
+    seconds_since_1970([number(year)?, month + 1, number(day)?], clock)
+}
+
+/// Of year, month and day, and hour, minute and second; `None` if there is no such time.
+pub(crate) fn seconds_since_1970(date: [u64; 3], clock: [u64; 3]) -> Option<u64> {
+    let ([year, month, day], [hour, minute, second]) = (date, clock);
+    // A second may be a leap second.
+    let fits = year <= 9999 && month <= 12 && day <= 31 && hour < 24 && minute < 60 && second <= 60;
+    let days = fits.then(|| days_since_1970(year, month, day))??;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// Days of the Gregorian calendar, counted in years that begin in March (H. Hinnant,
 /// "chrono-compatible low-level date algorithms").
-pub(crate) fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
     let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
@@ -137,7 +150,14 @@ mod tests {
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
         assert_eq!(http_date("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1));
-        for wrong in ["", "tomorrow", "Sun, 06 Foo 1994 08:49:37 GMT", "06 Nov 1994 08:49:37"] {
+        for wrong in [
+            "",
+            "tomorrow",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 18446744073709551615 08:49:37 GMT",
+            "Sun, 06 Nov 1994 18446744073709551615:49:37 GMT",
+        ] {
             assert_eq!(http_date(wrong), None, "{wrong}");
         }
     }
@@ -154,5 +174,11 @@ mod tests {
         assert_eq!(wait("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("retry-after", "soon"), None);
         assert_eq!(wait("retry-after", "-1"), None);
+        assert_eq!(wait("retry-after", "nan"), None);
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(wait("retry-after", "9999999999999999999"), day);
+        assert_eq!(wait("retry-after", "1e300"), day);
+        assert_eq!(wait("retry-after-ms", "9999999999999999999"), day);
+        assert_eq!(wait("retry-after", "Fri, 31 Dec 9999 00:00:00 GMT"), day);
     }
 }

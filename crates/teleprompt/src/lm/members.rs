@@ -1,6 +1,6 @@
 //! What layers over several LMs share.
 
-use teleprompt_core::{Capabilities, Lm, LmError, LmHandle, LmRequest, Price};
+use teleprompt_core::{Capabilities, Lm, LmError, LmHandle, LmRequest, LmResponse, Price};
 
 /// What all of them can do.
 pub(crate) fn capabilities<'a>(mut lms: impl Iterator<Item = &'a LmHandle>) -> Capabilities {
@@ -32,6 +32,17 @@ impl Failures {
         self.0.push(error);
     }
 
+    /// Attempts that may have been charged.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.iter().map(LmError::lost).sum()
+    }
+
+    /// The answer that came after them.
+    pub(crate) fn told_in(&self, mut response: LmResponse) -> LmResponse {
+        response.usage.lost_attempts += self.lost();
+        response
+    }
+
     /// The last error, with a note of those before it; `None` where there was none.
     pub(crate) fn into_error(mut self) -> Option<LmError> {
         let last = self.0.pop()?;
@@ -40,6 +51,7 @@ impl Failures {
 
     /// This error, with a note of those before it.
     pub(crate) fn before(self, mut last: LmError) -> LmError {
+        last.lost_attempts += self.lost();
         let notes: Vec<String> =
             self.0.iter().map(|e| format!("{} ({e})", e.kind.code())).collect();
         if !notes.is_empty() {

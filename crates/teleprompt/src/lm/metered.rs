@@ -77,8 +77,10 @@ impl Metered {
 }
 
 fn settle(reservation: Reservation, end: &End<'_>) {
-    if let End::Done(response) = end {
-        reservation.settle(&response.usage);
+    match end {
+        End::Done(response) => reservation.settle(&response.usage),
+        End::Failed(error) => reservation.fail(error),
+        End::Dropped => reservation.forfeit(),
     }
 }
 

@@ -381,5 +381,7 @@ mod tests {
     fn geminis_wait_stands_in_the_body() {
         let body = r#"{"error":{"code":429,"message":"x","details":[{"@type":"a"},{"retryDelay":"34.5s"}]}}"#;
         assert_eq!(Complaint::read(body).retry_after, Some(Duration::from_millis(34_500)));
+        let body = body.replace("34.5s", "9999999999999999999s");
+        assert_eq!(Complaint::read(&body).retry_after, Some(rate::LONGEST));
     }
 }

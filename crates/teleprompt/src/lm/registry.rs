@@ -1,9 +1,12 @@
 //! From names to LMs.
 
+mod options;
+
+pub use options::{CacheMode, ConnectOptions, Limits};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -11,48 +14,17 @@ use teleprompt_core::{
     EmbedderHandle, Error, Lm, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, Result, names,
 };
 
-use super::cache::{self, CacheConfig};
 use super::config::Config;
 use super::embed::{EmbedConfig, RemoteEmbedder};
-use super::history::History;
 use super::key::env;
 use super::price::PriceTable;
 use super::providers::{self, Provider, ProviderInfo};
 use super::remote::Remote;
 use super::stack::{Stack, StackOptions};
+use options::cache_config;
 
 /// The LM that is used where no one names another: a small one that runs in the process.
 pub const DEFAULT_LM: &str = "local:smollm2-135m";
-
-/// Where answers are kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CacheMode {
-    /// Nowhere: equal requests are asked again.
-    Off,
-    /// In memory, for as long as the LM is held.
-    Memory,
-    /// In memory and in [`cache::default_dir`].
-    #[default]
-    Disk,
-    /// In memory and in this folder.
-    Folder(PathBuf),
-}
-
-/// How to connect.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectOptions {
-    /// Where answers are kept. Default: [`CacheMode::Disk`].
-    pub cache: CacheMode,
-    /// Threads of an LM that runs in the process (`local:`); others have none. Default: as many as
-    /// the engine sees fit.
-    pub threads: Option<u32>,
-    /// Where the last calls are kept to be looked at. Default: nowhere.
-    pub history: Option<History>,
-    /// Nothing on standard error: no progress of a model's pull, no warning of the cache.
-    /// Default: `false`.
-    pub quiet: bool,
-}
 
 /// What a scheme's factory has to connect to.
 #[derive(Clone, Debug)]
@@ -192,7 +164,7 @@ impl Registry {
             let (scheme, model) = self.split(name)?;
             built.push(match self.schemes.get(scheme) {
                 None => return Err(self.unknown(name, scheme)),
-                Some(Scheme::Provider(provider)) => servers(&stack, provider, model)?,
+                Some(Scheme::Provider(provider)) => servers(&stack, options, provider, model)?,
                 Some(Scheme::Factory(_)) => {
                     stack.in_process(LmHandle::new(Unloaded(name.to_owned())))
                 }
@@ -229,6 +201,7 @@ impl Registry {
         Ok(Stack::new(StackOptions {
             history: options.history.clone(),
             cache: cache_config(options)?,
+            fallback: options.fallback,
             // A provider's client has time limits of its own, those of its endpoint.
             timeout: None,
             prices: Some(self.prices.clone()),
@@ -240,7 +213,7 @@ impl Registry {
     async fn link(&self, name: &str, options: &ConnectOptions, stack: &Stack) -> Result<LmHandle> {
         let (scheme, model) = self.split(name)?;
         match self.schemes.get(scheme).ok_or_else(|| self.unknown(name, scheme))? {
-            Scheme::Provider(provider) => servers(stack, provider, model),
+            Scheme::Provider(provider) => servers(stack, options, provider, model),
             Scheme::Factory(factory) => {
                 let (scheme, model) = (scheme.to_owned(), model.to_owned());
                 let target = LmTarget { scheme, model, options: options.clone() };
@@ -333,28 +306,19 @@ pub async fn connect(name: &str) -> Result<LmHandle> {
     Registry::default().connect(name).await
 }
 
-fn cache_config(options: &ConnectOptions) -> Result<Option<CacheConfig>> {
-    let dir = match &options.cache {
-        CacheMode::Off => return Ok(None),
-        CacheMode::Memory => None,
-        CacheMode::Disk => Some(cache::default_dir()),
-        CacheMode::Folder(dir) => Some(dir.clone()),
-    };
-    let disk_bytes = cache::disk_bytes_from_env()?;
-    let mut config = CacheConfig { dir, disk_bytes, ..CacheConfig::default() };
-    if options.quiet {
-        config.warn = Arc::new(|_| {});
-    }
-    Ok(Some(config))
-}
-
 /// The names of a chain.
 fn links(name: &str) -> impl Iterator<Item = &str> {
     name.split('|').map(str::trim)
 }
 
-fn servers(stack: &Stack, provider: &Provider, model: &str) -> Result<LmHandle> {
-    stack.servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
+fn servers(
+    stack: &Stack,
+    options: &ConnectOptions,
+    provider: &Provider,
+    model: &str,
+) -> Result<LmHandle> {
+    let limits = options.limits.or(provider.spec.limits());
+    stack.with_limits(&limits).servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
 }
 
 /// Stands in a description for an LM that is not loaded.

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt};
 use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 use tokio::time::{Instant, sleep};
 
-use super::forward::{begin_later, forward};
+use super::forward::{begin_later, forward, with_lost};
 
 /// How often and how long to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ impl RetryConfig {
 /// limits, failures and overload of the server. All else, such as a refused key, is tried once. A
 /// reply that came whole is never asked for again, whatever is in it.
 ///
-/// Where the server says how long to wait, exactly that is waited; if that goes beyond
-/// [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
+/// Where the server says how long to wait, exactly that is waited (if it says 0, as long as if it had
+/// said nothing); if that goes beyond [`RetryConfig::total`], the call fails at once. A stream is repeated only before its first piece.
 /// Needs tokio's clock.
 ///
 /// ```
@@ -95,7 +95,7 @@ impl<L: Lm> Retry<L> {
         loop {
             let mut stream = self.inner.stream(request);
             match stream.next().await.transpose() {
-                Ok(first) => return Ok((first, stream)),
+                Ok(first) => return Ok((first, with_lost(stream, attempts.lost))),
                 Err(error) => attempts.after(error).await?,
             }
         }
@@ -107,26 +107,31 @@ struct Attempts<'a> {
     config: &'a RetryConfig,
     begin: Instant,
     failed: u32,
+    /// Those that may have been charged.
+    lost: u64,
 }
 
 impl<'a> Attempts<'a> {
     fn new(config: &'a RetryConfig) -> Self {
-        Self { config, begin: Instant::now(), failed: 0 }
+        Self { config, begin: Instant::now(), failed: 0, lost: 0 }
     }
 
     /// Waits for the next attempt, or gives the error back if there is to be none.
-    async fn after(&mut self, error: LmError) -> Result<(), LmError> {
+    async fn after(&mut self, mut error: LmError) -> Result<(), LmError> {
         self.failed += 1;
+        error.lost_attempts += self.lost;
+        self.lost = error.lost();
         if error.given_up || !error.is_retryable() {
             return Err(error);
         }
         if self.failed > self.config.retries {
             return Err(self.given_up(error, ""));
         }
-        let wait = error.retry_after.unwrap_or_else(|| {
+        let asked = error.retry_after.filter(|wait| !wait.is_zero());
+        let wait = asked.unwrap_or_else(|| {
             backoff(self.config.first_wait, self.config.longest_wait, self.failed, random_part())
         });
-        if self.begin.elapsed() + wait > self.config.total {
+        if self.begin.elapsed().saturating_add(wait) > self.config.total {
             let reason = format!(
                 ": another would begin later than {} s after the first",
                 self.config.total.as_secs()
@@ -161,7 +166,16 @@ pub(crate) fn random_part() -> f64 {
 
 impl<L: Lm> Lm for Retry<L> {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        self.config.run(|| self.inner.generate(request)).await
+        let mut attempts = Attempts::new(&self.config);
+        loop {
+            match self.inner.generate(request).await {
+                Ok(mut response) => {
+                    response.usage.lost_attempts += attempts.lost;
+                    return Ok(response);
+                }
+                Err(error) => attempts.after(error).await?,
+            }
+        }
     }
 
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {

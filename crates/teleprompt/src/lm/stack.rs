@@ -10,6 +10,7 @@ use super::fallback::{Fallback, FallbackConfig};
 use super::history::History;
 use super::limit::{RateLimitConfig, RateLimited};
 use super::price::{PriceTable, Priced};
+use super::registry::Limits;
 use super::retry::{Retry, RetryConfig};
 use super::timeout::{Timed, TimeoutConfig};
 use super::traced::Traced;
@@ -137,6 +138,21 @@ impl Stack {
     /// As [`Balanced::new`].
     pub fn balance(&self, servers: impl IntoIterator<Item = LmHandle>) -> Result<LmHandle> {
         Ok(self.outer(self.servers(servers)?))
+    }
+
+    /// The same stack with these limits in place of its own; where a layer is left out, it stays so.
+    pub(crate) fn with_limits(&self, limits: &Limits) -> Self {
+        let mut options = self.options.clone();
+        options.limit = options.limit.map(|ours| RateLimitConfig {
+            requests_per_minute: limits.requests_per_minute.or(ours.requests_per_minute),
+            tokens_per_minute: limits.tokens_per_minute.or(ours.tokens_per_minute),
+            max_in_flight: limits.max_in_flight.or(ours.max_in_flight),
+            ..ours
+        });
+        if let (Some(retry), Some(retries)) = (&mut options.retry, limits.retries) {
+            retry.retries = retries;
+        }
+        Self { options }
     }
 
     /// A link of a chain: one server, or several of one model, with the layers of their own.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::{Either, select};
 
 use teleprompt_core::{
-    Adapter, Context, Error, FinishReason, LabelBias, Lm, LmError, LmHandle, LmRequest, LmResponse,
-    Message, Need, Parameters, ParseError, Parsed, PathSlot, Prediction, Predictor, Prompt, Record,
-    Result, Signature, TraceStep, Usage,
+    Adapter, Completion, Context, Error, FinishReason, LabelBias, Lm, LmError, LmErrorKind,
+    LmHandle, LmRequest, LmResponse, Message, Need, Parameters, ParseError, Parsed, PathSlot,
+    Prediction, Predictor, Prompt, Record, Reservation, Result, Signature, TraceStep, Usage,
 };
 
 use super::inputs;
@@ -16,6 +16,8 @@ use super::telling::Teller;
 
 /// Prompts kept ready per predictor: one a candidate in flight is enough.
 const READY: usize = 8;
+/// How often a streamed reply may break off and be asked for anew.
+const MOST_BREAKS: u32 = 2;
 
 /// A signature with parameters, ready to be called. Clones share the prompts rendered so far.
 #[derive(Clone)]
@@ -75,13 +77,13 @@ impl Core {
         for attempt in 0.. {
             let response = match &mut teller {
                 None => generate(cx, lm, &request).await?,
-                Some(teller) => {
-                    let reader = ready.adapter.reader(&ready.signature);
-                    within(cx, lm, &request, teller.follow(lm, &request, reader)).await?
-                }
+                Some(teller) => told(cx, lm, &request, &ready, teller).await?,
             };
             usage += response.usage;
-            let error = match ready.read(response.completions.iter().map(|c| c.text.as_str())) {
+            if let Some(error) = unusable(path, lm, &response, &request) {
+                return Err(error);
+            }
+            let error = match ready.read(usable(&response).map(|c| c.text.as_str())) {
                 Ok(completions) => {
                     if let (Some(teller), Some(first)) = (&mut teller, completions.first()) {
                         teller.whole(&first.fields);
@@ -90,9 +92,6 @@ impl Core {
                 }
                 Err(error) => error,
             };
-            if let Some(error) = truncated(path, &response, &request) {
-                return Err(error);
-            }
             if attempt >= cx.reply_retries() {
                 return Err(Error::Reply { path: path.to_string(), error: Box::new(error) });
             }
@@ -191,6 +190,26 @@ async fn generate(cx: &Context, lm: &LmHandle, request: &LmRequest) -> Result<Lm
     within(cx, lm, request, lm.generate(request)).await
 }
 
+/// One call, told while it comes. A reply that breaks off after it began is asked for anew: the layers
+/// below cannot do that, as they have given its pieces away.
+async fn told(
+    cx: &Context,
+    lm: &LmHandle,
+    request: &LmRequest,
+    ready: &Ready,
+    teller: &mut Teller<'_>,
+) -> Result<LmResponse> {
+    for _ in 0..MOST_BREAKS {
+        let reader = ready.adapter.reader(&ready.signature);
+        match within(cx, lm, request, teller.follow(lm, request, reader)).await {
+            Err(Error::Lm(error)) if error.is_retryable() && teller.has_begun() => teller.restart(),
+            outcome => return outcome,
+        }
+    }
+    let reader = ready.adapter.reader(&ready.signature);
+    within(cx, lm, request, teller.follow(lm, request, reader)).await
+}
+
 /// One call, within the budget; ended when the context is cancelled or its time is over.
 async fn within(
     cx: &Context,
@@ -202,10 +221,10 @@ async fn within(
         return Err(Error::Cancelled);
     }
     let work = async {
-        let reservation = cx.meter().reserve(&Need::of(lm, request)).await?;
-        let response = call.await?;
-        reservation.settle(&response.usage);
-        Ok(response)
+        let flight = Flight(Some(cx.meter().reserve(&Need::of(lm, request)).await?));
+        let outcome = call.await;
+        flight.land(&outcome);
+        Ok(outcome?)
     };
     let timed = async {
         match cx.meter().time_left() {
@@ -222,17 +241,59 @@ async fn within(
     }
 }
 
-/// A reply that does not parse because it was cut off is told as such: asking again would be cut
-/// off again.
-fn truncated(path: &str, response: &LmResponse, request: &LmRequest) -> Option<Error> {
-    let cut = response.completions.iter().find(|c| c.finish == FinishReason::Length)?;
-    let limit = request.settings.max_tokens;
-    Some(Error::Truncated {
-        path: path.to_owned(),
-        reply: cut.text.clone(),
-        completion_tokens: response.usage.completion_tokens,
-        limit: limit.map_or_else(|| "the LM's default".to_owned(), |n| n.to_string()),
-    })
+/// A call that is under way. Dropped, it may be charged all the same.
+struct Flight(Option<Reservation>);
+
+impl Flight {
+    fn land(mut self, outcome: &Result<LmResponse, LmError>) {
+        match (self.0.take(), outcome) {
+            (Some(reservation), Ok(response)) => reservation.settle(&response.usage),
+            (Some(reservation), Err(error)) => reservation.fail(error),
+            (None, _) => {}
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.0.take() {
+            reservation.forfeit();
+        }
+    }
+}
+
+/// The completions that are what the LM wanted to say: neither cut off nor withheld.
+fn usable(response: &LmResponse) -> impl Iterator<Item = &Completion> {
+    let broken =
+        |c: &&Completion| !matches!(c.finish, FinishReason::Length | FinishReason::ContentFilter);
+    response.completions.iter().filter(broken)
+}
+
+/// Why no completion is usable, if none is. A cut reply may well parse, with half a sentence or half a
+/// number in its last field; asking again would be cut off again, and be refused again.
+fn unusable(
+    path: &str,
+    lm: &LmHandle,
+    response: &LmResponse,
+    request: &LmRequest,
+) -> Option<Error> {
+    if usable(response).next().is_some() {
+        return None;
+    }
+    let first = response.completions.first()?;
+    if let Some(cut) = response.completions.iter().find(|c| c.finish == FinishReason::Length) {
+        let limit = request.settings.max_tokens;
+        return Some(Error::Truncated {
+            path: path.to_owned(),
+            reply: cut.text.clone(),
+            completion_tokens: response.usage.completion_tokens,
+            limit: limit.map_or_else(|| "the LM's default".to_owned(), |n| n.to_string()),
+        });
+    }
+    let said = first.finish_said.as_deref().unwrap_or("content filter");
+    let said = if first.text.is_empty() { said } else { &first.text };
+    let message = format!("{path}: the LM will not answer this: {said}; change the input");
+    Some(LmError::new(LmErrorKind::ContentFilter, lm.name(), message).into())
 }
 
 impl Predictor for Core {

@@ -16,12 +16,21 @@ pub(super) struct Teller<'a> {
     call: CallId,
     /// Fields that were told to be whole, with their values.
     told: HashMap<Arc<str>, Value>,
+    /// Something was told of the present reply.
     begun: bool,
+    /// Something came of the present reply.
+    came: bool,
 }
 
 impl<'a> Teller<'a> {
     pub fn new(sink: &'a EventSink, path: &Arc<str>) -> Self {
-        Self { sink, call: sink.begin(path.clone()), told: HashMap::new(), begun: false }
+        Self {
+            sink,
+            call: sink.begin(path.clone()),
+            told: HashMap::new(),
+            begun: false,
+            came: false,
+        }
     }
 
     /// Makes the call as a stream and tells the first completion while it comes.
@@ -32,17 +41,21 @@ impl<'a> Teller<'a> {
         mut reader: Option<Box<dyn FieldReader + '_>>,
     ) -> Result<LmResponse, LmError> {
         let mut stream = lm.stream(request);
+        self.came = false;
         while let Some(chunk) = stream.next().await {
-            let call = self.call.clone();
-            match chunk? {
+            let (call, chunk) = (self.call.clone(), chunk?);
+            self.came = true;
+            match chunk {
                 LmChunk::Text { index: 0, text } => {
                     let pieces = reader.as_mut().map(|r| r.feed(&text)).unwrap_or_default();
                     self.pieces(pieces);
                 }
                 LmChunk::Reasoning { index: 0, text } => {
+                    self.begun = true;
                     self.sink.send(Event::Reasoning { call, text });
                 }
                 LmChunk::ToolCall { index: 0, call: tool } => {
+                    self.begun = true;
                     self.sink.send(Event::ToolCall { call, tool });
                 }
                 LmChunk::Done(response) => {
@@ -69,6 +82,11 @@ impl<'a> Teller<'a> {
                 }
             });
         }
+    }
+
+    /// Whether something of the present reply has come.
+    pub fn has_begun(&self) -> bool {
+        self.came
     }
 
     /// What was told is void.

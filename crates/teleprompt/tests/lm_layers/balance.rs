@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
-use teleprompt::lm::Balanced;
+use teleprompt::lm::{Balanced, Retry, from_fn};
 use teleprompt::{Error, Lm, LmErrorKind, LmHandle};
 use teleprompt_testkit::{Reply, ScriptedLm};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::support::{Drip, answering, error, failing, handle, request, text};
 
@@ -153,4 +153,59 @@ fn only_one_model_at_several_addresses_can_be_balanced() {
     let different = Balanced::new([named("vllm:m@http://a/v1"), named("vllm:n@http://b/v1")]);
     assert!(matches!(different, Err(Error::Config(m)) if m.contains("A | B")));
     assert!(matches!(Balanced::new([]), Err(Error::Config(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_all_ask_for_rest_get_it_and_a_retry_waits_for_the_first() {
+    let busy = |seconds| {
+        let busy =
+            error(LmErrorKind::RateLimit).with_retry_after(Some(Duration::from_secs(seconds)));
+        ScriptedLm::replies([Reply::from(busy), "ok".into(), "ok".into()]).with_name("m")
+    };
+    let all = [busy(40), busy(90)];
+    let lm = balance(&all);
+    let failed = lm.generate(&request("x")).await.unwrap_err();
+    assert_eq!(failed.retry_after, Some(Duration::from_secs(40)), "not the last one's 90 s");
+    sleep(Duration::from_secs(10)).await;
+    let failed = lm.generate(&request("x")).await.unwrap_err();
+    assert_eq!((failed.kind, calls(&all)), (LmErrorKind::RateLimit, vec![1, 1]));
+    assert_eq!(failed.retry_after, Some(Duration::from_secs(30)));
+    let begin = Instant::now();
+    Retry::new(lm).generate(&request("x")).await.unwrap();
+    assert_eq!((begin.elapsed().as_secs(), calls(&all)), (30, vec![2, 1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_was_in_flight_does_not_end_a_rest() {
+    let server = from_fn(answering("m"), |request, next| async move {
+        if request.rollout == 1 {
+            let busy = error(LmErrorKind::Overloaded);
+            return Err(busy.with_retry_after(Some(Duration::from_secs(30))));
+        }
+        sleep(Duration::from_secs(2)).await;
+        next.generate(&request).await
+    });
+    let spare = answering("scripted").with_name("m");
+    let lm = Balanced::new([LmHandle::new(server), handle(&spare)]).unwrap();
+    let mut refused = request("x");
+    refused.rollout = 1;
+    let plain = request("x");
+    // The first is in flight at the server, the second goes to the spare one, the third is refused.
+    let (a, b, c) = tokio::join!(
+        lm.generate(&plain),
+        async {
+            sleep(Duration::from_millis(10)).await;
+            lm.generate(&plain).await
+        },
+        async {
+            sleep(Duration::from_millis(20)).await;
+            lm.generate(&refused).await
+        }
+    );
+    assert!(a.is_ok() && b.is_ok() && c.is_ok(), "{c:?}");
+    let before = spare.calls();
+    for _ in 0..5 {
+        lm.generate(&plain).await.unwrap();
+    }
+    assert_eq!(spare.calls() - before, 5, "the first server rests");
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use teleprompt::lm::{Cached, History, HistoryConfig, HistoryEntry, Priced, Traced};
 use teleprompt::{
-    Completion, Lm, LmErrorKind, LmRequest, Media, Message, Part, Price, Reasoning, ToolCall,
+    Capabilities, Completion, Lm, LmErrorKind, LmRequest, Media, Message, Part, Price, Reasoning,
+    ToolCall,
 };
 use teleprompt_testkit::ScriptedLm;
 
@@ -71,7 +72,8 @@ async fn bytes_of_media_and_probabilities_are_left_out() {
         tool_calls: vec![ToolCall::new("1", "add", r#"{"a":1}"#)],
         ..Completion::text("done")
     };
-    let lm = ScriptedLm::new(move |_| answer.clone());
+    let able = Capabilities::none().with_media(true);
+    let lm = ScriptedLm::new(move |_| answer.clone()).with_capabilities(able);
     let lm = Traced::new(lm).with_history(history.clone());
     let image = Part::Image(Media::data(vec![7_u8; 5000], "image/png"));
     let linked = Part::Image(Media::url("https://example.org/a.png", "image/png"));

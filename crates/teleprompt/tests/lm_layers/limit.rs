@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
-use teleprompt::lm::{RateLimitConfig, RateLimited, from_fn};
+use teleprompt::lm::{RateLimitConfig, RateLimited, Retry, from_fn};
 use teleprompt::{Lm, LmError, LmErrorKind, LmRequest, LmResponse, RateStatus, Usage};
 use teleprompt_testkit::ScriptedLm;
 use tokio::time::{Instant, sleep};
@@ -286,4 +286,64 @@ async fn a_later_call_that_is_answered_ends_the_waiting_of_the_others() {
     ask(1).await.unwrap_err();
     ask(4).await.unwrap();
     assert_eq!(begin.elapsed().as_secs(), 33, "none that began later was answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_longer_than_the_bound_is_a_failure_and_no_silent_hour() {
+    let far = RateStatus {
+        remaining_requests: Some(0),
+        reset_requests: Some(Duration::from_secs(3600)),
+        ..RateStatus::default()
+    };
+    let hour = error(LmErrorKind::RateLimit).with_retry_after(Some(Duration::from_secs(3600)));
+    let first: [Result<LmResponse, LmError>; 2] = [Err(hour), told(far)];
+    for first in first {
+        let lm = Clocked::new(move |i| if i == 0 { first.clone() } else { ok(i) });
+        let limited = RateLimited::new(lm.clone(), RateLimitConfig::default());
+        limited.generate(&request("x")).await.map(drop).unwrap_or_default();
+        sleep(Duration::from_secs(10)).await;
+        for _ in 0..2 {
+            let failed = limited.generate(&request("x")).await.unwrap_err();
+            assert_eq!(failed.kind, LmErrorKind::RateLimit);
+            assert_eq!(failed.retry_after, Some(Duration::from_secs(3590)), "{failed}");
+            let chunks: Vec<_> = limited.stream(&request("x")).collect().await;
+            assert!(chunks.len() == 1 && chunks[0].is_err(), "{chunks:?}");
+        }
+        // What is left of it is short enough to wait for.
+        sleep(Duration::from_secs(3400)).await;
+        limited.generate(&request("x")).await.unwrap();
+        assert_eq!(lm.times(), [0, 3600]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_of_waiting_can_be_set_and_is_none_for_limits_of_ours() {
+    let config = RateLimitConfig { longest_wait: Duration::from_secs(20), ..per_minute(1) };
+    let busy = error(LmErrorKind::RateLimit).with_retry_after(Some(Duration::from_secs(80)));
+    let lm = Clocked::new(move |i| if i == 2 { Err(busy.clone()) } else { ok(i) });
+    let limited = RateLimited::new(lm.clone(), config);
+    ask_times(&limited, 2).await;
+    limited.generate(&request("x")).await.unwrap_err();
+    let failed = limited.generate(&request("x")).await.unwrap_err();
+    assert!(failed.message.contains("longer than the 20 s"), "{failed}");
+    assert_eq!(lm.times(), [0, 60, 120]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_is_too_large_for_the_clock() {
+    let rate = RateStatus {
+        limit_tokens: Some(u64::MAX),
+        remaining_tokens: Some(0),
+        reset_tokens: Some(Duration::MAX),
+        ..RateStatus::default()
+    };
+    let forever = error(LmErrorKind::RateLimit).with_retry_after(Some(Duration::MAX));
+    let first: [Result<LmResponse, LmError>; 2] = [Err(forever), told(rate)];
+    for first in first {
+        let lm = Clocked::new(move |_| first.clone());
+        let limited = Retry::new(RateLimited::new(lm, RateLimitConfig::default()));
+        for _ in 0..2 {
+            limited.generate(&request("x")).await.map(drop).unwrap_or_default();
+        }
+    }
 }

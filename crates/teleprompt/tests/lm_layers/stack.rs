@@ -28,6 +28,7 @@ fn each_layer_is_there_in_its_place_or_not_at_all() {
                     requests_per_minute: Some(60),
                     tokens_per_minute: Some(9000),
                     max_in_flight: Some(8),
+                    ..RateLimitConfig::default()
                 }),
                 ..bare()
             },

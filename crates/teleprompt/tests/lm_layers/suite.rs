@@ -24,6 +24,7 @@ async fn every_layer_is_an_lm() {
         requests_per_minute: Some(5),
         tokens_per_minute: Some(1000),
         max_in_flight: Some(2),
+        ..RateLimitConfig::default()
     };
     passes(Retry::new(scripted())).await;
     passes(RateLimited::new(scripted(), limits)).await;

@@ -7,7 +7,8 @@ use futures::future::poll_immediate;
 use serde_json::{Value, json};
 use teleprompt::lm::{Cached, Priced, Traced};
 use teleprompt::{
-    Completion, FinishReason, Lm, LmErrorKind, LmRequest, Media, Message, Part, Price, ToolCall,
+    Capabilities, Completion, FinishReason, Lm, LmErrorKind, LmRequest, Media, Message, Part,
+    Price, ToolCall,
 };
 use teleprompt_testkit::ScriptedLm;
 use tracing::field::{Field, Visit};
@@ -144,7 +145,8 @@ async fn prompts_and_replies_are_told_only_if_asked_for() {
         tool_calls: vec![ToolCall::new("1", "add", r#"{"a":1}"#)],
         ..Completion::text("let me see")
     };
-    let lm = ScriptedLm::new(move |_| answer.clone());
+    let able = Capabilities::none().with_media(true);
+    let lm = ScriptedLm::new(move |_| answer.clone()).with_capabilities(able);
     let image = Part::Image(Media::data(vec![1_u8, 2, 3], "image/png"));
     let asked = LmRequest::new(vec![
         Message::system("secret prompt"),

@@ -83,8 +83,8 @@ fn logprobs(tokens: &[TokenLogprob]) -> Value {
     json!({"content": content.collect::<Vec<_>>(), "refusal": null})
 }
 
-/// The chunks, the usage (as for `stream_options.include_usage`) and the end mark. Choices come one
-/// after another; real servers mix them.
+/// The chunks, the usage (as for `stream_options.include_usage`) and the end mark. Several choices
+/// come mixed, as from real servers: in turn, a chunk of each that has one left.
 pub(super) fn events(answer: &Answer) -> String {
     let mut out = String::new();
     let mut push = |index: usize, delta: Value, logprobs: Value, finish: Value| {
@@ -97,8 +97,14 @@ pub(super) fn events(answer: &Answer) -> String {
     for index in 0..answer.texts.len() {
         let start = json!({"role": "assistant", "content": "", "refusal": null});
         push(index, start, Value::Null, Value::Null);
-        for (delta, logprobs) in deltas(answer, index) {
-            push(index, delta, logprobs, Value::Null);
+    }
+    let mut left: Vec<_> =
+        (0..answer.texts.len()).map(|index| deltas(answer, index).into_iter()).collect();
+    while left.iter().any(|deltas| deltas.len() > 0) {
+        for (index, deltas) in left.iter_mut().enumerate() {
+            if let Some((delta, logprobs)) = deltas.next() {
+                push(index, delta, logprobs, Value::Null);
+            }
         }
     }
     for index in 0..answer.texts.len() {

@@ -12,7 +12,7 @@ use teleprompt_core::{
 };
 use tokio::time::Instant;
 
-use super::forward::{End, begin_later, watch_call, watch_stream};
+use super::forward::{End, begin_later, watch_call, watch_stream, with_lost};
 use super::members::{self, Failures};
 use super::price::split_address;
 use health::Health;
@@ -22,7 +22,8 @@ use health::Health;
 ///
 /// - A server that fails is left alone, first for a second, then for twice as long each time, up to a
 ///   minute, or for as long as it asks; then one call tries it again. If all are resting, the one
-///   whose rest ends first is asked.
+///   whose rest ends first is asked, but none before the time that it asked for: if all did, the call
+///   fails, and its error says when the first may be asked ([`LmError::retry_after`]).
 /// - A call is sent to another server only after the first one failed in a way that may pass
 ///   ([`LmError::is_retryable`]), to each server once, and not after the first piece of a stream.
 /// - Its name and identity are the first server's, so that a cache keeps its entries when servers
@@ -96,7 +97,7 @@ impl Balanced {
         while let Some((lm, seat)) = self.choose(&mut tried) {
             let mut chunks = watch_stream(lm.stream(request), move |end| seat.leave(&end));
             match chunks.next().await.transpose() {
-                Ok(first) => return Ok((first, chunks)),
+                Ok(first) => return Ok((first, with_lost(chunks, failures.lost()))),
                 Err(error) if error.is_retryable() => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }
@@ -105,8 +106,16 @@ impl Balanced {
     }
 
     fn all_failed(&self, failures: Failures) -> LmError {
-        let none = || LmError::new(LmErrorKind::Unsupported, self.name.as_str(), "there is no LM");
-        failures.into_error().unwrap_or_else(none)
+        let all_rest = || {
+            let message = "all servers asked to be left alone for now; try again later";
+            LmError::new(LmErrorKind::RateLimit, self.name.as_str(), message)
+        };
+        let mut error = failures.into_error().unwrap_or_else(all_rest);
+        // The last one's wait says nothing of the others.
+        if let Some(rest) = self.health().shortest_rest(Instant::now()) {
+            error.retry_after = Some(rest);
+        }
+        error
     }
 }
 
@@ -120,7 +129,7 @@ impl Seat<'_> {
     fn leave(self, end: &End<'_>) {
         use LmErrorKind as K;
         match end {
-            End::Done(_) => self.balance.health().well(self.index),
+            End::Done(_) => self.balance.health().well(Instant::now(), self.index),
             End::Failed(error) => {
                 let unusable = matches!(error.kind, K::Auth | K::Billing | K::NotFound);
                 if error.is_retryable() || unusable {
@@ -144,7 +153,7 @@ impl Lm for Balanced {
         let (mut failures, mut tried) = (Failures::default(), Vec::new());
         while let Some((lm, seat)) = self.choose(&mut tried) {
             match watch_call(lm.generate(request), |end| seat.leave(&end)).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(failures.told_in(response)),
                 Err(error) if error.is_retryable() => failures.push(error),
                 Err(error) => return Err(failures.before(error)),
             }

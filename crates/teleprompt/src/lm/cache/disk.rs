@@ -1,27 +1,25 @@
 //! The part of the cache that is on disk: one readable file an entry.
 //!
 //! A file is written under another name and moved into place, so readers in any process see all of
-//! it or nothing. Who is about to ask the LM holds the lock of a stripe file, so that another
-//! process waits for the entry and does not ask too.
+//! it or nothing.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use teleprompt_core::{LmRequest, LmResponse, LmSettings, Message};
+use teleprompt_core::{Completion, FinishReason, LmRequest, LmResponse, LmSettings, Message};
 
 use super::key::Key;
+use super::lock::{self, Claim};
 use super::prune::{self, Bound};
+use crate::files;
 
 /// The format of the files.
 const VERSION: u32 = 1;
-/// Stripe files; more of them make it rarer that calls of two processes wait for nothing.
-const STRIPES: u16 = 1024;
 /// Most characters of a message that an entry shows.
 const SHOWN: usize = 200;
 /// The longest time between two looks at a lock that another process holds.
@@ -66,16 +64,6 @@ pub(super) struct Disk {
     bound: Arc<Bound>,
 }
 
-/// The stripes that this process holds. All caches share them: one inside another would otherwise
-/// wait for the outer one's lock.
-static HELD: Mutex<BTreeMap<PathBuf, Weak<Stripe>>> = Mutex::new(BTreeMap::new());
-
-/// A stripe whose lock this process holds, until the last clone is dropped.
-#[derive(Debug)]
-pub(super) struct Stripe {
-    _file: File,
-}
-
 impl Disk {
     pub(super) fn new(
         dir: PathBuf,
@@ -103,7 +91,7 @@ impl Disk {
         file.read_to_end(&mut bytes).ok()?;
         let entry: EntryIn = serde_json::from_slice(&bytes).ok()?;
         let ours = entry.teleprompt_lm_cache == VERSION && entry.key == hex;
-        let response = Some(entry.response).filter(|r| ours && !r.completions.is_empty())?;
+        let response = Some(entry.response).filter(|r| ours && is_worth_keeping(r))?;
         prune::touch(&file);
         Some(response)
     }
@@ -145,8 +133,8 @@ impl Disk {
         let path = self.path(&hex);
         let number = COUNTER.fetch_add(1, Relaxed);
         let temporary = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
-        fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
-        let moved = fs::write(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
+        files::create_private_dir(path.parent().unwrap_or(&self.dir))?;
+        let moved = write_private(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
         match &moved {
             Ok(()) => self.bound.wrote(text.len() as u64),
             // The disk may be full: leave nothing half written.
@@ -155,17 +143,18 @@ impl Disk {
         moved
     }
 
-    /// Waits until no other process asks for this key (or one that shares its stripe), and keeps
-    /// others waiting until the result is dropped. `Ok` is the lock, if there can be one; `Err` is
-    /// the entry, if another process wrote it meanwhile.
-    pub(super) async fn lock(&self, key: &Key) -> Result<Option<Arc<Stripe>>, LmResponse> {
+    /// Waits until no other process asks for this key, and keeps others waiting until the result is
+    /// dropped. `Ok` is the claim, if there can be one; `Err` is the entry, if another process wrote
+    /// it meanwhile.
+    pub(super) async fn claim(&self, key: &Key) -> Result<Option<Arc<Claim>>, LmResponse> {
+        let (dir, hex) = (self.dir.join(lock::FOLDER), key.hex());
         let mut pause = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
         while !self.no_locks.load(Relaxed) && waited < self.longest_wait {
-            match self.try_lock(key.small() % STRIPES) {
-                Ok(Some(stripe)) => {
-                    // The one before us may have written it between our look and our lock.
-                    return self.get(key).map_or(Ok(Some(stripe)), Err);
+            match lock::try_claim(&dir, &hex) {
+                Ok(Some(claim)) => {
+                    // The one before us may have written it between our look and our claim.
+                    return self.get(key).map_or(Ok(Some(claim)), Err);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -183,32 +172,6 @@ impl Disk {
         Ok(None)
     }
 
-    /// The lock of the stripe, shared within this process; `None` if another process has it.
-    fn try_lock(&self, index: u16) -> io::Result<Option<Arc<Stripe>>> {
-        let dir = self.dir.join("locks");
-        let path = dir.join(format!("{index:03x}.lock"));
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stripe) = held.get(&path).and_then(Weak::upgrade) {
-            return Ok(Some(stripe));
-        }
-        let mut options = File::options();
-        options.create(true).truncate(false).write(true);
-        let opened = options.open(&path).or_else(|_| {
-            fs::create_dir_all(&dir)?;
-            options.open(&path)
-        });
-        let file = opened?;
-        match file.try_lock() {
-            Ok(()) => {
-                let stripe = Arc::new(Stripe { _file: file });
-                held.insert(path, Arc::downgrade(&stripe));
-                Ok(Some(stripe))
-            }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
     fn give_up(&self, on: &AtomicBool, error: &io::Error, consequence: &str) {
         if !on.swap(true, Relaxed) {
             let dir = self.dir.display();
@@ -222,6 +185,22 @@ impl Disk {
         let (folder, _) = hex.split_at(2);
         self.dir.join(folder).join(format!("{hex}.json"))
     }
+}
+
+/// Whether the same request is to get this answer for good: not one that was cut off or withheld, or
+/// in which there is nothing.
+pub(super) fn is_worth_keeping(response: &LmResponse) -> bool {
+    use FinishReason as F;
+    let good = |c: &Completion| {
+        let is_empty = c.text.is_empty() && c.tool_calls.is_empty() && c.reasoning.is_none();
+        matches!(c.finish, F::Stop | F::Length | F::ToolCalls) && !is_empty
+    };
+    !response.completions.is_empty() && response.completions.iter().all(good)
+}
+
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = files::private_options().create(true).truncate(true).write(true).open(path)?;
+    file.write_all(text)
 }
 
 fn shown(message: &Message) -> Message {
@@ -289,7 +268,7 @@ pub(super) fn each_entry(
     Ok(sum)
 }
 
-fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(dir) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -297,7 +276,7 @@ fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-fn name_is_hex(path: &Path, digits: usize) -> bool {
+pub(super) fn name_is_hex(path: &Path, digits: usize) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
     stem.len() == digits && stem.bytes().all(|b| b.is_ascii_hexdigit())

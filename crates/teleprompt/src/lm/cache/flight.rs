@@ -1,7 +1,10 @@
 //! One call in flight for each key: who comes later waits for its result.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::future::{Either, pending, select};
 use teleprompt_core::{LmError, LmResponse};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
@@ -14,18 +17,29 @@ type Slot = Arc<AsyncMutex<Option<Outcome>>>;
 #[derive(Default)]
 pub(super) struct Flights(Arc<Mutex<KeyMap<Slot>>>);
 
-/// Joining a flight makes one either its leader, who has to call, or hands the result over.
+/// Joining a flight makes one either its leader, who has to call, or hands the result over, or one
+/// has waited long enough and is to call too.
 pub(super) enum Joined {
     Leader(Leader),
     Landed(Outcome),
+    TooLong,
 }
 
 impl Flights {
     /// Waits while another one leads. If that one is dropped without a result, the next in line
-    /// leads; if it fails, all who waited get its error.
-    pub(super) async fn join(&self, key: Key) -> Joined {
+    /// leads; if it fails, all who waited get its error. A leader may be a stream that no one reads.
+    pub(super) async fn join(&self, key: Key, longest_wait: Duration) -> Joined {
         let ticket = self.ticket(key);
-        let guard = ticket.slot.clone().lock_owned().await;
+        let guard = match ticket.slot.clone().try_lock_owned() {
+            Ok(guard) => guard,
+            Err(_) => {
+                let turn = pin!(ticket.slot.clone().lock_owned());
+                match select(turn, pin!(patience(longest_wait))).await {
+                    Either::Left((guard, _)) => guard,
+                    Either::Right(_) => return Joined::TooLong,
+                }
+            }
+        };
         match &*guard {
             Some(outcome) => Joined::Landed(outcome.clone()),
             None => Joined::Leader(Leader { guard, ticket }),
@@ -36,6 +50,14 @@ impl Flights {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(key).or_default().clone();
         Ticket { slots: self.0.clone(), key, slot }
+    }
+}
+
+/// Over after this time on tokio's clock; without one, never.
+async fn patience(time: Duration) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => tokio::time::sleep(time).await,
+        Err(_) => pending().await,
     }
 }
 
@@ -87,6 +109,8 @@ mod tests {
 
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     fn key() -> Key {
         Key::of("lm", &LmRequest::new(Vec::new()))
     }
@@ -94,8 +118,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_leader_leaves_the_lead_to_the_next_and_nothing_behind() {
         let flights = Flights::default();
-        let Joined::Leader(first) = flights.join(key()).await else { panic!("no leader") };
-        let mut second = Box::pin(flights.join(key()));
+        let Joined::Leader(first) = flights.join(key(), HOUR).await else { panic!("no leader") };
+        let mut second = Box::pin(flights.join(key(), HOUR));
         assert!(futures::poll!(&mut second).is_pending());
         drop(first);
         let Joined::Leader(second) = second.await else { panic!("no second leader") };
@@ -106,11 +130,11 @@ mod tests {
     #[tokio::test]
     async fn who_waits_gets_the_result_and_who_comes_later_starts_anew() {
         let flights = Flights::default();
-        let Joined::Leader(first) = flights.join(key()).await else { panic!("no leader") };
-        let mut second = Box::pin(flights.join(key()));
+        let Joined::Leader(first) = flights.join(key(), HOUR).await else { panic!("no leader") };
+        let mut second = Box::pin(flights.join(key(), HOUR));
         assert!(futures::poll!(&mut second).is_pending());
         first.land(Ok(Arc::new(LmResponse::text("x"))));
-        assert!(matches!(flights.join(key()).await, Joined::Leader(_)));
+        assert!(matches!(flights.join(key(), HOUR).await, Joined::Leader(_)));
         let Joined::Landed(Ok(got)) = second.await else { panic!("no result") };
         assert_eq!(got.completions[0].text, "x");
         assert!(flights.0.lock().unwrap().is_empty());

@@ -42,12 +42,6 @@ impl Key {
     pub(crate) fn from_hex(hex: &str) -> Option<Self> {
         blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
-
-    /// A number below 2^16.
-    pub(super) fn small(&self) -> u16 {
-        let [a, b, ..] = self.0;
-        u16::from_be_bytes([a, b])
-    }
 }
 
 impl fmt::Debug for Key {

@@ -3,6 +3,7 @@
 mod disk;
 mod flight;
 mod key;
+mod lock;
 mod memory;
 mod prune;
 
@@ -18,9 +19,10 @@ use futures::stream::{self, StreamExt};
 use teleprompt_core::{Lm, LmChunk, LmError, LmRequest, LmResponse, LmStream};
 
 use super::forward::{begin_later, forward, pieces};
-use disk::{Disk, Stripe};
+use disk::{Disk, is_worth_keeping};
 use flight::{Flights, Joined, Leader};
 pub(crate) use key::Key;
+use lock::Claim;
 use memory::Memory;
 
 /// How much a [`Cached`] keeps, and where.
@@ -36,7 +38,8 @@ pub struct CacheConfig {
     /// removed by a thread of its own: when a cache is opened, at most once an hour, and whenever a
     /// process has written a thirty-second part of this. Default: 10 GiB.
     pub disk_bytes: u64,
-    /// How long to wait for another process that asks the same before asking too. Default: 10 min.
+    /// How long to wait for another one that asks the same, in this process or another, before
+    /// asking too. Default: 10 min.
     pub longest_wait: Duration,
     /// Gets the warning that the folder cannot be written. Default: a line on standard error.
     pub warn: WarningSink,
@@ -87,9 +90,12 @@ pub fn default_dir() -> PathBuf {
 ///   sample asks with another rollout.
 /// - Equal requests at the same time make one call, among the tasks of this cache and, with a folder
 ///   on disk, among processes. If it fails, all who wait for it get the error; errors are not kept.
+/// - Nor is an answer that was cut off by anything but the token limit, or withheld, or in which a
+///   completion has neither text nor reasoning nor tool calls: those who wait for it get it, and who
+///   comes later asks again.
 /// - An answer from the cache has `usage.cache_hits` 1 and the tokens of the call that made it.
 /// - An entry on disk is one JSON file that holds the answer, the identity and the begin of each
-///   message. One that cannot be read is overwritten. If the folder cannot be written, there is one
+///   message; only its user can read it, where the system has such rights. One that cannot be read is overwritten. If the folder cannot be written, there is one
 ///   warning, and the cache goes on in memory.
 ///
 /// ```
@@ -112,6 +118,7 @@ pub struct Cached<L> {
     memory: Memory,
     disk: Option<Arc<Disk>>,
     flights: Flights,
+    longest_wait: Duration,
 }
 
 impl<L: Lm> Cached<L> {
@@ -125,6 +132,7 @@ impl<L: Lm> Cached<L> {
             memory: Memory::new(config.memory_entries, config.memory_bytes),
             disk: config.dir.map(disk),
             flights: Flights::default(),
+            longest_wait: config.longest_wait,
         }
     }
 
@@ -139,8 +147,11 @@ impl<L: Lm> Cached<L> {
         if let Some(found) = self.memory.get(&key) {
             return Entry::Answer(Ok(hit(&found)));
         }
-        let leader = match self.flights.join(key).await {
+        let leader = match self.flights.join(key, self.longest_wait).await {
             Joined::Landed(outcome) => return Entry::Answer(outcome.map(|r| hit(&r))),
+            Joined::TooLong => {
+                return Entry::Duty(Duty { key, leader: None, claim: None });
+            }
             Joined::Leader(leader) => leader,
         };
         // Another flight may have landed between our look and our joining.
@@ -149,15 +160,15 @@ impl<L: Lm> Cached<L> {
             return Entry::Answer(Ok(hit(&found)));
         }
         let Some(disk) = &self.disk else {
-            return Entry::Duty(Duty { key, leader, stripe: None });
+            return Entry::Duty(Duty { key, leader: Some(leader), claim: None });
         };
         // A small file of a local disk takes less time than handing it to another thread.
         let found = match disk.get(&key) {
             Some(response) => Err(response),
-            None => disk.lock(&key).await,
+            None => disk.claim(&key).await,
         };
         match found {
-            Ok(stripe) => Entry::Duty(Duty { key, leader, stripe }),
+            Ok(claim) => Entry::Duty(Duty { key, leader: Some(leader), claim }),
             Err(response) => {
                 let found = Arc::new(response);
                 self.memory.put(key, found.clone());
@@ -169,23 +180,31 @@ impl<L: Lm> Cached<L> {
 
     /// Keeps a good answer and hands it, or the error, to all who wait.
     async fn settle(&self, duty: Duty, request: &LmRequest, outcome: &Result<LmResponse, LmError>) {
-        let Duty { key, leader, stripe } = duty;
+        let Duty { key, leader, claim } = duty;
+        let land = |outcome| {
+            if let Some(leader) = leader {
+                leader.land(outcome);
+            }
+        };
         let response = match outcome {
             Ok(response) => Arc::new(response.clone()),
-            Err(error) => return leader.land(Err(error.clone())),
+            Err(error) => return land(Err(error.clone())),
         };
+        if !is_worth_keeping(&response) {
+            return land(Ok(response));
+        }
         self.memory.put(key, response.clone());
         if let Some(disk) = self.disk.clone() {
             let (identity, request) = (self.identity.clone(), request.clone());
             let response = response.clone();
             let write = move || {
                 disk.put(&key, &identity, &request, &response);
-                // Other processes wait for the file, so the lock is held until it is there.
-                drop(stripe);
+                // Other processes wait for the file, so the claim is held until it is there.
+                drop(claim);
             };
             run_blocking(write).await;
         }
-        leader.land(Ok(response));
+        land(Ok(response));
     }
 
     fn kinds(&self) -> &'static str {
@@ -201,8 +220,9 @@ enum Entry {
 /// Who holds this asks the LM and settles. Dropping it leaves the duty to the next in line.
 struct Duty {
     key: Key,
-    leader: Leader,
-    stripe: Option<Arc<Stripe>>,
+    /// `None`: someone else leads, for too long.
+    leader: Option<Leader>,
+    claim: Option<Arc<Claim>>,
 }
 
 /// The answer as one from the cache.

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use teleprompt_core::{Error, Result};
 
 use super::disk::{CacheUse, each_entry};
+use super::lock;
+use crate::files;
 
 /// Most bytes on disk where nothing else is said.
 pub(super) const DEFAULT_BYTES: u64 = 10 << 30;
@@ -132,11 +134,13 @@ struct Found {
 fn remove_oldest(dir: &Path, bound: u64, target: u64) -> io::Result<(CacheUse, u64)> {
     let mut found = Vec::new();
     let now = SystemTime::now();
+    let is_old = |used| now.duration_since(used).is_ok_and(|age| age > ABANDONED);
+    lock::sweep(&dir.join(lock::FOLDER), |meta| meta.modified().is_ok_and(is_old))?;
     each_entry(dir, |path, meta| {
         let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         if path.extension().is_some_and(|e| e == "json") {
             found.push(Found { used, bytes: meta.len(), path: path.to_owned() });
-        } else if now.duration_since(used).is_ok_and(|age| age > ABANDONED) {
+        } else if is_old(used) {
             remove(path)?;
         }
         Ok(())
@@ -171,13 +175,13 @@ struct Stamp(File);
 
 impl Stamp {
     fn path(dir: &Path) -> PathBuf {
-        dir.join("locks").join("prune.lock")
+        dir.join(lock::FOLDER).join("prune.lock")
     }
 
     fn open(dir: &Path) -> io::Result<File> {
         let path = Self::path(dir);
-        fs::create_dir_all(path.parent().unwrap_or(dir))?;
-        File::options().create(true).truncate(false).write(true).open(&path)
+        files::create_private_dir(path.parent().unwrap_or(dir))?;
+        files::private_options().create(true).truncate(false).write(true).open(&path)
     }
 
     fn wait_for(dir: &Path) -> io::Result<Self> {

@@ -23,9 +23,10 @@ pub(super) struct File {
     pub prices: BTreeMap<String, Price>,
 }
 
-const DIALECT_KEYS: [&str; 8] = [
+const DIALECT_KEYS: [&str; 9] = [
     "schema",
     "new_limit_name",
+    "random_seed",
     "stream_options",
     "sampling",
     "prompt_cache",

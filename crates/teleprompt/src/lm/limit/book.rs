@@ -7,6 +7,7 @@ use teleprompt_core::{LmRequest, LmResponse, RateStatus};
 use tokio::time::Instant;
 
 use super::RateLimitConfig;
+use crate::lm::rate::LONGEST;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Output tokens expected while no call has ended yet.
@@ -39,6 +40,13 @@ struct Pause {
     until: Instant,
     /// The number of the latest call that was refused.
     refused: u64,
+}
+
+/// Until when a call has to wait if nothing changes.
+pub(super) struct Held {
+    pub until: Instant,
+    /// The part of it that the provider asks for; in the past if it asks for nothing.
+    pub by_provider: Instant,
 }
 
 struct Began {
@@ -95,7 +103,7 @@ impl Told {
         if self.said.is_some_and(|s| s.before > before && s.reset > at) {
             return;
         }
-        let reset = reset.unwrap_or(MINUTE);
+        let reset = reset.unwrap_or(MINUTE).min(LONGEST);
         let back = limit.map_or(0, |limit| limit.saturating_sub(remaining));
         let rate = if reset.is_zero() { 0.0 } else { back as f64 / reset.as_secs_f64() };
         self.said = Some(Said { at, limit, remaining, rate, reset: at + reset, before });
@@ -110,7 +118,7 @@ impl Told {
         if missing == 0.0 {
             return None;
         }
-        let wait = Duration::try_from_secs_f64(missing / said.rate).unwrap_or(MINUTE);
+        let wait = Duration::try_from_secs_f64(missing / said.rate).unwrap_or(MINUTE).min(LONGEST);
         let until = (said.at + wait).min(said.reset);
         (until > now).then_some(until)
     }
@@ -151,18 +159,18 @@ impl Book {
         now: Instant,
         prompt: u64,
         request: &LmRequest,
-    ) -> Result<Entry, Instant> {
+    ) -> Result<Entry, Held> {
         self.forget(now);
         let tokens = prompt.saturating_add(self.expected_output(request));
-        let waits = [
+        let theirs = [
             self.paused.map(|pause| pause.until).filter(|until| *until > now),
             self.requests.until(now, self.sum.requests, 1),
             self.tokens.until(now, self.sum.tokens, tokens),
-            self.room_for_request(),
-            self.room_for_tokens(tokens),
         ];
-        if let Some(until) = waits.into_iter().flatten().max() {
-            return Err(until);
+        let theirs = theirs.into_iter().flatten().max();
+        let ours = self.room_for_request().max(self.room_for_tokens(tokens));
+        if let Some(until) = theirs.max(ours) {
+            return Err(Held { until, by_provider: theirs.unwrap_or(now) });
         }
         let number = self.first + self.window.len() as u64;
         self.window.push_back(Began { at: now, tokens });

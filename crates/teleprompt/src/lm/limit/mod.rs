@@ -13,10 +13,12 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 use super::forward::{End, begin_later, forward, watch_call, watch_stream};
+use super::rate;
+use super::retry::RetryConfig;
 use book::{Book, Entry};
 
 /// How much a [`RateLimited`] lets through; `None` is no limit of ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitConfig {
     /// Calls that may begin within any 60 seconds. Default: `None`.
     pub requests_per_minute: Option<u32>,
@@ -25,6 +27,20 @@ pub struct RateLimitConfig {
     pub tokens_per_minute: Option<u64>,
     /// Calls at the same time, at least 1. Default: `None`.
     pub max_in_flight: Option<usize>,
+    /// The longest time that a call whose turn it is waits because the provider asks for it. One
+    /// that had to wait longer fails at once. Default: that of [`RetryConfig::total`], 5 min.
+    pub longest_wait: Duration,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            max_in_flight: None,
+            longest_wait: RetryConfig::default().total,
+        }
+    }
 }
 
 /// Holds calls back, so that a provider need not refuse them.
@@ -33,7 +49,8 @@ pub struct RateLimitConfig {
 /// - What the provider tells with its replies ([`LmResponse::rate`]) and how long it asks to wait
 ///   when it refuses a call ([`LmError::retry_after`]) are obeyed too: the other calls wait as
 ///   well, until that time is over or one that began later is answered. Without limits of its own,
-///   the layer does only that.
+///   the layer does only that. Where the wait is longer than [`RateLimitConfig::longest_wait`], they
+///   fail: a rate limit that tells how long it lasts ([`LmError::retry_after`]).
 /// - Calls begin in the order in which they came: small ones do not pass a large one that waits. A
 ///   call that is dropped leaves the queue.
 /// - Before a call its tokens are an estimate: what [`Lm::count_tokens`] says, else a quarter of the
@@ -85,7 +102,7 @@ impl<L: Lm> RateLimited<L> {
     }
 
     /// Waits for the turn of this call and lets it begin.
-    async fn turn(&self, request: &LmRequest) -> Turn<'_, L> {
+    async fn turn(&self, request: &LmRequest) -> Result<Turn<'_, L>, LmError> {
         let prompt = self.inner.count_tokens(request).unwrap_or_else(|| quarter_of_bytes(request));
         let _next = self.queue.lock().await;
         let permit = match &self.in_flight {
@@ -93,16 +110,33 @@ impl<L: Lm> RateLimited<L> {
             Some(semaphore) => semaphore.acquire().await.ok(),
             None => None,
         };
+        let since = Instant::now();
         loop {
             let told = self.changed.notified();
-            let begun = self.book().begin(Instant::now(), prompt, request);
+            let now = Instant::now();
+            let begun = self.book().begin(now, prompt, request);
             match begun {
-                Ok(entry) => return Turn { layer: self, entry, _permit: permit },
-                Err(until) => {
-                    select(pin!(sleep_until(until)), pin!(told)).await;
+                Ok(entry) => return Ok(Turn { layer: self, entry, _permit: permit }),
+                Err(held) => {
+                    let theirs = held.by_provider.saturating_duration_since(now);
+                    if (now - since).saturating_add(theirs) > self.config.longest_wait {
+                        return Err(self.too_long(theirs));
+                    }
+                    select(pin!(sleep_until(held.until)), pin!(told)).await;
                 }
             }
         }
+    }
+
+    fn too_long(&self, wait: Duration) -> LmError {
+        let message = format!(
+            "the provider's rate limit lets no call begin for {} s, longer than the {} s that a \
+             call waits; try again then, or use another LM",
+            wait.as_secs_f64().ceil(),
+            self.config.longest_wait.as_secs()
+        );
+        LmError::new(LmErrorKind::RateLimit, self.inner.name(), message)
+            .with_retry_after(Some(wait))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -124,7 +158,7 @@ impl<L: Lm> Turn<'_, L> {
             End::Done(response) => self.layer.book().done(now, self.entry, response),
             End::Failed(error) => {
                 if let Some(wait) = asks_to_wait(error) {
-                    self.layer.book().pause(now + wait, self.entry);
+                    self.layer.book().pause(now + wait.min(rate::LONGEST), self.entry);
                 }
             }
             // What a dropped call used is not known: its estimate stays.
@@ -146,13 +180,13 @@ fn quarter_of_bytes(request: &LmRequest) -> u64 {
 
 impl<L: Lm> Lm for RateLimited<L> {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        let turn = self.turn(request).await;
+        let turn = self.turn(request).await?;
         watch_call(self.inner.generate(request), |end| turn.end(&end)).await
     }
 
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {
         begin_later(async move {
-            let turn = self.turn(request).await;
+            let turn = self.turn(request).await?;
             Ok(watch_stream(self.inner.stream(request), move |end| turn.end(&end)))
         })
     }
@@ -160,7 +194,8 @@ impl<L: Lm> Lm for RateLimited<L> {
     forward!(inner);
 
     fn describe(&self) -> String {
-        let RateLimitConfig { requests_per_minute, tokens_per_minute, max_in_flight } = self.config;
+        let RateLimitConfig { requests_per_minute, tokens_per_minute, max_in_flight, .. } =
+            self.config;
         let parts = [
             requests_per_minute.map(|n| format!("{n} req/min")),
             tokens_per_minute.map(|n| format!("{n} tok/min")),

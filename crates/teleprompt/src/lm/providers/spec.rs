@@ -1,6 +1,7 @@
 //! One entry of the table of providers, or one `[provider.NAME]` of a configuration file.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,9 +11,10 @@ use teleprompt_core::Result;
 use super::Vars;
 use crate::lm::endpoint::{DialectOptions, Endpoint, Timeouts};
 use crate::lm::key::KeySource;
+use crate::lm::registry::Limits;
 
 /// The keys that a configuration file may have in a provider.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 19] = [
     "name",
     "wire",
     "url",
@@ -26,6 +28,10 @@ pub(crate) const KEYS: [&str; 15] = [
     "first_timeout_s",
     "stall_timeout_s",
     "timeout_s",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_in_flight",
+    "retries",
     "dialect",
     "local",
 ];
@@ -47,6 +53,10 @@ pub(crate) struct Spec {
     first_timeout_s: Option<Seconds>,
     stall_timeout_s: Option<Seconds>,
     timeout_s: Option<Seconds>,
+    requests_per_minute: Option<NonZeroU32>,
+    tokens_per_minute: Option<NonZeroU64>,
+    max_in_flight: Option<NonZeroUsize>,
+    retries: Option<u32>,
     pub dialect: DialectOptions,
     /// It runs on one's own machine: what is known of its dialect holds at every address.
     pub local: bool,
@@ -146,6 +156,15 @@ impl Spec {
         }
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute.map(NonZeroU32::get),
+            tokens_per_minute: self.tokens_per_minute.map(NonZeroU64::get),
+            max_in_flight: self.max_in_flight.map(NonZeroUsize::get),
+            retries: self.retries,
+        }
+    }
+
     /// These settings where given, else those of `base`.
     pub(crate) fn or(self, base: &Spec) -> Spec {
         // A key of one kind takes the place of one of the other.
@@ -170,6 +189,10 @@ impl Spec {
             first_timeout_s: self.first_timeout_s.or(base.first_timeout_s),
             stall_timeout_s: self.stall_timeout_s.or(base.stall_timeout_s),
             timeout_s: self.timeout_s.or(base.timeout_s),
+            requests_per_minute: self.requests_per_minute.or(base.requests_per_minute),
+            tokens_per_minute: self.tokens_per_minute.or(base.tokens_per_minute),
+            max_in_flight: self.max_in_flight.or(base.max_in_flight),
+            retries: self.retries.or(base.retries),
             dialect: self.dialect.or(base.dialect),
             local: self.local || base.local,
             withheld: self.withheld,

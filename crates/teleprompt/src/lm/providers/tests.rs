@@ -99,4 +99,6 @@ fn a_dialect_belongs_to_its_server() {
     let limit = |model| one("openai", model, &[]).dialect().new_limit_name;
     assert!(limit("m"));
     assert!(!limit("m@http://localhost:8080/v1"));
+    let seed = |scheme| one(scheme, "m", &[]).dialect().random_seed;
+    assert!(seed("mistral") && !seed("openai"));
 }

@@ -159,8 +159,13 @@ impl Remote {
 
     /// A body that is one reply.
     fn read(&self, text: &str, headers: &HeaderMap) -> Result<LmResponse, LmError> {
-        let reply: Value = serde_json::from_str(text)
-            .map_err(|_| self.client.protocol("something that is not JSON", headers, text))?;
+        let reply: Value = serde_json::from_str(text).map_err(|error| {
+            // A proxy that loses its server may end the half of a reply as if it were whole.
+            if error.is_eof() && text.trim_start().starts_with(['{', '[']) {
+                return self.client.broken_off(headers);
+            }
+            self.client.protocol("something that is not JSON", headers, text)
+        })?;
         let response = self.endpoint().wire.read(&reply);
         response.map_err(|fault| self.fault(fault, headers, text))
     }

@@ -81,6 +81,7 @@ impl Quirks {
         let dialect = Dialect {
             schema: guess.schema && self.schemas() && !refused(),
             new_limit_name: guess.new_limit_name != self.other_limit_name.load(Relaxed),
+            random_seed: guess.random_seed,
             stream_options: guess.stream_options && known(&self.no_stream_options),
             sampling: guess.sampling,
             prompt_cache: guess.prompt_cache && known(&self.no_prompt_cache),

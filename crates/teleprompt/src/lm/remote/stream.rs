@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::HeaderMap;
-use teleprompt_core::{
-    Completion, LmChunk, LmError, LmErrorKind as Kind, LmRequest, LmResponse, LmStream, RateStatus,
-};
+use teleprompt_core::{Completion, LmChunk, LmError, LmRequest, LmResponse, LmStream, RateStatus};
 
 use super::super::client::{Answer, Clock};
 use super::super::sse::{EVENT_LIMIT, SseDecoder};
@@ -179,16 +177,12 @@ impl<'a> Pieces<'a> {
                 Err(fault) => return Err(self.remote.fault(fault, &self.headers, &data)),
             }
         }
-        let done = self.reader.is_done();
+        let empty = self.reader.is_empty();
         let reader = std::mem::replace(&mut self.reader, self.remote.endpoint().wire.reader());
         match reader.finish() {
             Some(whole) => self.end(whole).await,
-            None if done => Err(self.remote.client.protocol("no completion", &self.headers, "")),
-            None => {
-                let place = self.remote.endpoint().base_url();
-                let message = format!("{place} broke off in the middle of a reply; try again");
-                Err(self.remote.client.error(Kind::Transport, message))
-            }
+            None if empty => Err(self.remote.client.protocol("no completion", &self.headers, "")),
+            None => Err(self.remote.client.broken_off(&self.headers)),
         }
     }
 

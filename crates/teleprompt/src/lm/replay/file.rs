@@ -13,6 +13,7 @@ use teleprompt_core::{
     Result,
 };
 
+use crate::files;
 use crate::lm::cache::Key;
 
 /// The format of the file.
@@ -198,6 +199,7 @@ fn kind(code: &str, tokens: Option<(u64, u64)>) -> LmErrorKind {
     use LmErrorKind as K;
     let (needed, limit) = tokens.unwrap_or_default();
     let all = [
+        K::Unreachable,
         K::Transport,
         K::Timeout,
         K::Auth,
@@ -226,9 +228,9 @@ impl Writer {
     pub(super) fn open(path: &Path, header: &Header) -> Result<Self> {
         let failed = |e: io::Error| Error::io(path, &e);
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            files::create_private_dir(parent).map_err(failed)?;
         }
-        let mut options = File::options();
+        let mut options = files::private_options();
         let opened = options.create(true).truncate(false).read(true).write(true).open(path);
         let mut file = opened.map_err(failed)?;
         let mut bytes = Vec::new();

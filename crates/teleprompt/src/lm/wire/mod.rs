@@ -100,6 +100,8 @@ pub(crate) struct Dialect {
     pub schema: bool,
     /// OpenAI chat: the limit is called `max_completion_tokens`, not `max_tokens`.
     pub new_limit_name: bool,
+    /// OpenAI chat: the seed is called `random_seed`.
+    pub random_seed: bool,
     /// OpenAI chat: `stream_options`, which ask for the usage of a streamed reply.
     pub stream_options: bool,
     /// `temperature` and `top_p` may be set (models that reason often refuse them).
@@ -126,6 +128,12 @@ pub(crate) trait StreamReader: Send {
 
     /// Whether the protocol's end mark has come: nothing more is to be read.
     fn is_done(&self) -> bool;
+
+    /// Asked at the end of the connection, where [`StreamReader::finish`] gives nothing: whether the
+    /// reply had no completion, rather than that it broke off. Default: the end mark has come.
+    fn is_empty(&self) -> bool {
+        self.is_done()
+    }
 
     /// The whole reply, put together from the events; `None` if it is not whole. At the end of a
     /// connection without an end mark, a reply whose completions all told why they ended is whole.

@@ -10,6 +10,7 @@ use crate::lm::sse::SseDecoder;
 pub(super) const ALL: Dialect = Dialect {
     schema: true,
     new_limit_name: false,
+    random_seed: false,
     stream_options: true,
     sampling: true,
     prompt_cache: true,

@@ -13,6 +13,10 @@ pub(super) fn read(reply: &Value) -> Result<LmResponse, WireFault> {
     if !reply.get("content").is_some_and(Value::is_array) {
         return Err(WireFault::Malformed("JSON without a list under `content`".into()));
     }
+    // An empty list with a reason to stop is a reply without words; without one it is no reply.
+    if list(reply, "content").is_empty() && text(reply, "stop_reason").is_none() {
+        return Err(WireFault::Malformed("no completion".into()));
+    }
     let blocks = list(reply, "content").iter().map(Block::read).collect();
     let mut counts = Counts::default();
     counts.update(reply);

@@ -63,7 +63,8 @@ impl StreamReader for Reader {
     }
 
     fn finish(self: Box<Self>) -> Option<LmResponse> {
-        if !self.done && self.stop.is_none() {
+        // No block with a reason to stop is a reply without words; without one it is no reply.
+        if self.stop.is_none() && (!self.done || self.blocks.is_empty()) {
             return None;
         }
         let blocks = self.blocks.into_values().map(|growing| growing.block).collect();

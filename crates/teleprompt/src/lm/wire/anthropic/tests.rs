@@ -12,6 +12,7 @@ use super::Anthropic;
 const ALL: Dialect = Dialect {
     schema: true,
     new_limit_name: false,
+    random_seed: false,
     stream_options: false,
     sampling: true,
     prompt_cache: true,
@@ -386,6 +387,22 @@ fn a_stream_that_breaks_off_is_not_whole() {
     // It told why it ended, so only the end mark is missing.
     let (_, reader) = feed(&events[..events.len() - 1]);
     assert!(reader.finish().is_some());
+}
+
+#[test]
+fn a_reply_without_words_has_a_reason_to_stop() {
+    let reply = |stop: Value| json!({"type": "message", "content": [], "stop_reason": stop});
+    let silent = Anthropic.read(&reply(json!("end_turn"))).unwrap();
+    assert_eq!(silent.completions[0].text, "");
+    assert!(matches!(Anthropic.read(&reply(Value::Null)), Err(WireFault::Malformed(_))));
+    let events = events();
+    let end = events.last().unwrap().clone();
+    let (_, none) = feed(&[events[0].clone(), end.clone()]);
+    assert!(none.is_empty());
+    assert_eq!(none.finish(), None);
+    let stop = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+    let (_, silent) = feed(&[events[0].clone(), stop, end]);
+    assert_eq!(silent.finish().unwrap().completions[0].text, "");
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl StreamReader for Reader {
         false
     }
 
+    /// There is no end mark, but a reply that is billed and has no candidate gets none later.
+    fn is_empty(&self) -> bool {
+        self.drafts.is_empty() && self.usage.is_some()
+    }
+
     fn finish(self: Box<Self>) -> Option<LmResponse> {
         let whole = !self.drafts.is_empty() && self.drafts.values().all(Draft::is_ended);
         whole.then(|| LmResponse {

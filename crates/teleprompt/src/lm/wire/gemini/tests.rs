@@ -12,6 +12,7 @@ use super::Gemini;
 const ALL: Dialect = Dialect {
     schema: true,
     new_limit_name: false,
+    random_seed: false,
     stream_options: false,
     sampling: true,
     prompt_cache: true,
@@ -329,8 +330,12 @@ fn a_stream_is_put_together() {
     assert_eq!((response.usage.prompt_tokens, response.usage.completion_tokens), (3, 2));
     assert_eq!(&*response.model, "g");
     let (_, broken) = feed(&events[..6]);
+    assert!(!broken.is_empty());
     assert_eq!(broken.finish(), None, "the second candidate did not end");
+    assert!(!Gemini.reader().is_empty());
     assert_eq!(Gemini.reader().finish(), None);
+    let (_, empty) = feed(&[json!({"candidates": [], "usageMetadata": {"promptTokenCount": 1}})]);
+    assert!(empty.is_empty());
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn add_settings(body: &mut Map<String, Value>, request: &LmRequest, dialect: Dia
     put(body, "top_p", settings.top_p.filter(|_| dialect.sampling).map(decimal));
     put(body, limit, settings.max_tokens);
     // The wire's integers are signed.
-    put(body, "seed", settings.seed.map(|seed| seed & i64::MAX as u64));
+    let seed = if dialect.random_seed { "random_seed" } else { "seed" };
+    put(body, seed, settings.seed.map(|seed| seed & i64::MAX as u64));
     put(body, "stop", (!settings.stop.is_empty()).then(|| json!(settings.stop)));
     put(body, "logprobs", settings.logprobs.map(|_| true));
     put(body, "top_logprobs", settings.logprobs.filter(|k| *k > 0));

@@ -289,6 +289,8 @@ fn read_usage(usage: &Value) -> Usage {
         prompt_tokens: prompt,
         completion_tokens: if beside { completion + reasoning } else { completion },
         cached_prompt_tokens: cached.unwrap_or_default(),
+        cache_write_tokens: number(usage, "/prompt_tokens_details/cache_write_tokens")
+            .unwrap_or_default(),
         reasoning_tokens: reasoning,
         ..Usage::one_call()
     }

@@ -98,6 +98,7 @@ fn the_dialect_decides_over_settings() {
     request.shared_prefix = 1;
     let schema = Arc::new(json!({"type": "object"}));
     request.constraint = Some(Arc::new(Constraint::new(Some(schema), None)));
+    request.settings.seed = Some(3);
     let full = body(&request, ALL);
     assert_eq!((&full["temperature"], &full["top_p"]), (&json!(0.7), &json!(0.5)));
     assert_eq!((&full["max_tokens"], &full["reasoning_effort"]), (&json!(9), &json!("low")));
@@ -106,6 +107,7 @@ fn the_dialect_decides_over_settings() {
     let least = Dialect {
         schema: false,
         new_limit_name: true,
+        random_seed: true,
         stream_options: false,
         sampling: false,
         prompt_cache: false,
@@ -115,7 +117,7 @@ fn the_dialect_decides_over_settings() {
     };
     let mut lean = body(&request, least);
     lean.as_object_mut().unwrap().remove("messages");
-    assert_eq!(lean, json!({"model": "m", "max_completion_tokens": 9}));
+    assert_eq!(lean, json!({"model": "m", "max_completion_tokens": 9, "random_seed": 3}));
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn a_reply_with_everything_is_read() {
         ],
         "usage": {
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-            "prompt_tokens_details": {"cached_tokens": 4},
+            "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
             "completion_tokens_details": {"reasoning_tokens": 3},
         },
     });
@@ -152,6 +154,7 @@ fn a_reply_with_everything_is_read() {
         prompt_tokens: 10,
         completion_tokens: 5,
         cached_prompt_tokens: 4,
+        cache_write_tokens: 1,
         reasoning_tokens: 3,
         ..Usage::one_call()
     };

@@ -92,6 +92,10 @@ impl Reader {
             let what = "JSON of another form (it has no list called output)";
             return Err(WireFault::Malformed(what.into()));
         };
+        // Of a stream some servers repeat no item at its end.
+        if output.is_empty() && self.begun.is_empty() && status != Some("incomplete") {
+            return Err(WireFault::Malformed("no completion".into()));
+        }
         let mut chunks = Vec::new();
         for (at, item) in (0_u64..).zip(output) {
             if !self.begun.contains(&at) {
@@ -215,6 +219,7 @@ fn read_usage(usage: &Value) -> Usage {
         prompt_tokens: count("/input_tokens"),
         completion_tokens: count("/output_tokens"),
         cached_prompt_tokens: count("/input_tokens_details/cached_tokens"),
+        cache_write_tokens: count("/input_tokens_details/cache_write_tokens"),
         reasoning_tokens: count("/output_tokens_details/reasoning_tokens"),
         ..Usage::one_call()
     }

@@ -102,7 +102,7 @@ fn whole() -> Value {
             {"type": "function_call", "call_id": "c1", "name": "add", "arguments": "{\"a\":1}"},
         ],
         "usage": {
-            "input_tokens": 10, "input_tokens_details": {"cached_tokens": 4},
+            "input_tokens": 10, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
             "output_tokens": 7, "output_tokens_details": {"reasoning_tokens": 5},
         },
     })
@@ -128,6 +128,7 @@ fn expected() -> LmResponse {
         prompt_tokens: 10,
         completion_tokens: 7,
         cached_prompt_tokens: 4,
+        cache_write_tokens: 1,
         reasoning_tokens: 5,
         ..Usage::one_call()
     };
@@ -230,7 +231,7 @@ fn several_seals_survive_a_turn() {
 fn faults_are_told_apart() {
     let failed = json!({"status": "failed", "output": [], "error": {"message": "no"}});
     assert!(matches!(OpenAiResponses.read(&failed), Err(WireFault::Refused(_))));
-    for reply in [json!({}), json!([]), json!({"output": 1})] {
+    for reply in [json!({}), json!([]), json!({"output": 1}), json!({"output": []})] {
         assert!(matches!(OpenAiResponses.read(&reply), Err(WireFault::Malformed(_))), "{reply}");
     }
     let events = [
