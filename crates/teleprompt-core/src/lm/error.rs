@@ -95,6 +95,8 @@ pub struct LmError {
     pub request_id: Option<String>,
     /// How long the provider asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The provider says that asking it the same again is of no use. Default: `false`.
+    pub no_retry: bool,
     /// The provider's raw answer, our key taken out.
     pub body: Option<Arc<str>>,
     /// What caused it, such as the failure of a socket.
@@ -113,6 +115,7 @@ impl LmError {
             status: None,
             request_id: None,
             retry_after: None,
+            no_retry: false,
             body: None,
             source: None,
         }
@@ -140,6 +143,12 @@ impl LmError {
     /// With the wait that the provider asked for.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// With the provider's word that asking it the same again is of no use.
+    pub fn with_no_retry(mut self, no_retry: bool) -> Self {
+        self.no_retry = no_retry;
         self
     }
 
