@@ -60,10 +60,11 @@ async fn cache_modes_are_obeyed() {
 #[tokio::test]
 async fn a_chain_goes_on_and_several_servers_share_the_calls() {
     let down = FakeServer::start(|_| Response::api_error(400, "", "no")).await.unwrap();
-    let busy =
-        FakeServer::start(|_| Response::api_error(503, "", "busy").with_header("retry-after", "0"))
-            .await
-            .unwrap();
+    let busy = FakeServer::start(|_| {
+        Response::api_error(503, "", "busy").with_header("retry-after-ms", "1")
+    })
+    .await
+    .unwrap();
     let servers = [
         FakeServer::start(|_| Response::chat("one")).await.unwrap(),
         FakeServer::start(|_| Response::chat("two")).await.unwrap(),

@@ -102,7 +102,7 @@ async fn the_configuration_has_effect() {
 #[tokio::test]
 async fn a_server_that_recovers_is_asked_again_and_a_refused_key_is_not() {
     let busy =
-        Response::api_error(429, "rate_limit_exceeded", "busy").with_header("retry-after", "0");
+        Response::api_error(429, "rate_limit_exceeded", "busy").with_header("retry-after-ms", "1");
     let server = FakeServer::script([busy, Response::chat("ok")]).await.unwrap();
     let lm = Retry::new(
         Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap(),
@@ -110,7 +110,7 @@ async fn a_server_that_recovers_is_asked_again_and_a_refused_key_is_not() {
     assert_eq!(lm.generate(&request()).await.unwrap().completions[0].text, "ok");
     assert_eq!(server.hits(), 2);
     for status in [408, 500, 502, 503, 529] {
-        let failing = Response::api_error(status, "", "later").with_header("retry-after", "0");
+        let failing = Response::api_error(status, "", "later").with_header("retry-after-ms", "1");
         let server = FakeServer::script([failing, Response::chat("ok")]).await.unwrap();
         let lm = Retry::new(
             Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap()).unwrap(),
@@ -198,4 +198,17 @@ async fn attempts_that_may_have_been_charged_are_told() {
     let chunks: Vec<_> = lm.stream(&request).collect().await;
     let Some(Ok(LmChunk::Done(done))) = chunks.last() else { panic!("{chunks:?}") };
     assert_eq!(done.usage.lost_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_no_repetition_gets_none() {
+    for (said, hits) in [("false", 1), ("true", 2)] {
+        let busy = Response::api_error(503, "", "no").with_header("retry-after-ms", "1");
+        let busy = busy.with_header("x-should-retry", said);
+        let server = FakeServer::script([busy, Response::chat("ok")]).await.unwrap();
+        let lm = Remote::new("m", Endpoint::new("openai-chat", &server.base_url()).unwrap());
+        let reply = Retry::new(lm.unwrap()).generate(&request()).await;
+        assert_eq!((reply.is_ok(), server.hits()), (hits == 2, hits), "{said}");
+        assert_eq!(reply.is_err_and(|error| error.no_retry), said == "false");
+    }
 }

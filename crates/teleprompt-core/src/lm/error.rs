@@ -98,9 +98,9 @@ pub struct LmError {
     pub request_id: Option<String>,
     /// How long the provider asks us to wait.
     pub retry_after: Option<Duration>,
-    /// Part of the call succeeded and the rest has been repeated in vain, so the whole is not to be
-    /// repeated. Default: `false`.
-    pub given_up: bool,
+    /// Asking the same again is of no use: the provider says so, or part of the call was answered and
+    /// the rest has been repeated in vain. Default: `false`.
+    pub no_retry: bool,
     /// The provider's raw answer, our key taken out.
     pub body: Option<Arc<str>>,
     /// Earlier attempts of the same call that may have been charged.
@@ -121,7 +121,7 @@ impl LmError {
             status: None,
             request_id: None,
             retry_after: None,
-            given_up: false,
+            no_retry: false,
             body: None,
             lost_attempts: 0,
             source: None,
@@ -153,15 +153,15 @@ impl LmError {
         self
     }
 
-    /// With the provider's request id.
-    pub fn with_request_id(mut self, id: Option<String>) -> Self {
-        self.request_id = id;
+    /// With the provider's word that asking it the same again is of no use.
+    pub fn with_no_retry(mut self, no_retry: bool) -> Self {
+        self.no_retry = no_retry;
         self
     }
 
-    /// The same, but not to be repeated as a whole: see [`LmError::given_up`](Self#structfield.given_up).
-    pub fn given_up(mut self) -> Self {
-        self.given_up = true;
+    /// With the provider's request id.
+    pub fn with_request_id(mut self, id: Option<String>) -> Self {
+        self.request_id = id;
         self
     }
 

@@ -302,6 +302,7 @@ impl Client {
         self.error(kind, refusal::sentence(kind, status, &said, &place))
             .with_response(status, refusal::kept(&body))
             .with_retry_after(said.retry_after)
+            .with_no_retry(http::no_retry(headers))
             .with_request_id(request_id(headers).map(|id| self.clean(&id)))
     }
 

@@ -112,6 +112,12 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds_of_wait(Duration::from_secs(http_date(value)?).saturating_sub(now).as_secs_f64())
 }
 
+/// Whether the server says that asking it the same again is of no use: `x-should-retry: false`, as
+/// OpenAI and Anthropic send it.
+pub(crate) fn no_retry(headers: &HeaderMap) -> bool {
+    headers.get("x-should-retry").is_some_and(|value| value == "false")
+}
+
 /// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 fn http_date(text: &str) -> Option<u64> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";

@@ -51,7 +51,8 @@ impl RetryConfig {
 }
 
 /// Repeats what can succeed later ([`LmError::is_retryable`]): broken connections, time-outs, rate
-/// limits, failures and overload of the server. All else, such as a refused key, is tried once. A
+/// limits, failures and overload of the server, unless the server says that this is of no use
+/// ([`LmError::no_retry`]). All else, such as a refused key, is tried once. A
 /// reply that came whole is never asked for again, whatever is in it.
 ///
 /// Where the server says how long to wait, exactly that is waited (if it says 0, as long as if it had
@@ -121,7 +122,7 @@ impl<'a> Attempts<'a> {
         self.failed += 1;
         error.lost_attempts += self.lost;
         self.lost = error.lost();
-        if error.given_up || !error.is_retryable() {
+        if !error.is_retryable() || error.no_retry {
             return Err(error);
         }
         if self.failed > self.config.retries {

@@ -34,7 +34,7 @@ where
 {
     let ask = &ask;
     let calls = requests.iter().map(|request| retry.run(move || ask(request)));
-    try_join_all(calls).await.map_err(LmError::given_up)
+    try_join_all(calls).await.map_err(|error: LmError| error.with_no_retry(true))
 }
 
 /// Asks for all of these at once. Once one has arrived, as [`missing`] for the others.
@@ -62,5 +62,5 @@ where
             None => Either::Right(ask(request)),
         })
     });
-    try_join_all(calls).await.map_err(LmError::given_up)
+    try_join_all(calls).await.map_err(|error: LmError| error.with_no_retry(true))
 }

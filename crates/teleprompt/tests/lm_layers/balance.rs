@@ -185,12 +185,12 @@ async fn a_success_that_was_in_flight_does_not_end_a_rest() {
         sleep(Duration::from_secs(2)).await;
         next.generate(&request).await
     });
-    let spare = answering("scripted").with_name("m");
+    let spare = answering("scripted").with_name("m").with_delay(Duration::from_secs(3));
     let lm = Balanced::new([LmHandle::new(server), handle(&spare)]).unwrap();
     let mut refused = request("x");
     refused.rollout = 1;
     let plain = request("x");
-    // The first is in flight at the server, the second goes to the spare one, the third is refused.
+    // One is in flight at each, so that the third one goes to the first server, and is refused.
     let (a, b, c) = tokio::join!(
         lm.generate(&plain),
         async {

@@ -106,6 +106,7 @@ impl Place {
         self.error(kind, refusal::sentence(kind, status, &said, &place))
             .with_response(status, refusal::kept(&body))
             .with_retry_after(said.retry_after)
+            .with_no_retry(http::no_retry(headers))
             .with_request_id(id.map(str::to_owned))
     }
 

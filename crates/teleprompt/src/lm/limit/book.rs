@@ -118,8 +118,9 @@ impl Told {
         if missing == 0.0 {
             return None;
         }
-        let wait = Duration::try_from_secs_f64(missing / said.rate).unwrap_or(MINUTE).min(LONGEST);
-        let until = (said.at + wait).min(said.reset);
+        // Where no rate is told, all comes back at the reset.
+        let wait = Duration::try_from_secs_f64(missing / said.rate).unwrap_or(LONGEST);
+        let until = (said.at + wait.min(LONGEST)).min(said.reset);
         (until > now).then_some(until)
     }
 

@@ -132,6 +132,8 @@ struct Failure {
     request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_retry: bool,
     /// Tokens of the prompt and of the window, for an overflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokens: Option<(u64, u64)>,
@@ -171,6 +173,7 @@ impl Failure {
             status: error.status,
             request_id: error.request_id.clone(),
             retry_after_seconds: error.retry_after.map(|wait| wait.as_secs_f64()),
+            no_retry: error.no_retry,
             tokens: match error.kind {
                 LmErrorKind::ContextOverflow { needed, limit } => Some((needed, limit)),
                 _ => None,
@@ -183,6 +186,7 @@ impl Failure {
         let wait = self.retry_after_seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
         let mut error = LmError::new(kind, self.model, self.message)
             .with_retry_after(wait)
+            .with_no_retry(self.no_retry)
             .with_request_id(self.request_id);
         error.provider = self.provider.map(Into::into);
         error.status = self.status;
