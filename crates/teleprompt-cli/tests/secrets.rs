@@ -137,10 +137,10 @@ fn no_command_prints_or_writes_the_key() {
     std::fs::write(vault.path().join("key"), KEY).unwrap();
     std::fs::create_dir_all(world.path("config/teleprompt")).unwrap();
     let provider = format!(
-        "[provider.mine]\nwire = \"openai-chat\"\nurl = \"{url}\"\nkey_command = \"cat {}\"\n\
-         [trust]\ngate = \"{}\"\n",
-        vault.path().join("key").display(),
-        world.server.url()
+        "[trust]\ngate = \"{}\"\n\n[provider.mine]\nwire = \"openai-chat\"\nurl = \"{url}\"\n\
+         key_command = \"cat {}\"\n",
+        world.server.url(),
+        vault.path().join("key").display()
     );
     world.write("config/teleprompt/config.toml", &provider);
     world.write(

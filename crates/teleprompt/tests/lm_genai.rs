@@ -203,7 +203,7 @@ mod with_the_feature {
 
     #[tokio::test]
     async fn only_the_missing_completion_is_asked_again() {
-        let busy = Response::status(503, "busy").with_header("retry-after", "0");
+        let busy = Response::status(503, "busy").with_header("retry-after-ms", "1");
         let good = || Response::json(200, &converse());
         let server = FakeServer::script([good(), busy, good(), good(), good()]).await.unwrap();
         let mut three = request();

@@ -318,7 +318,9 @@ fn servers(
     model: &str,
 ) -> Result<LmHandle> {
     let limits = options.limits.or(provider.spec.limits());
-    stack.with_limits(&limits).servers(remotes(provider, model)?.into_iter().map(LmHandle::new))
+    let stack = stack.with_limits(&limits);
+    let remotes = remotes(provider, model)?.into_iter();
+    stack.servers(remotes.map(|lm| LmHandle::new(lm.with_retry(stack.retry_rules()))))
 }
 
 /// Stands in a description for an LM that is not loaded.

@@ -48,6 +48,26 @@ impl RetryConfig {
             }
         }
     }
+
+    /// The same for calls: the answer tells of the attempts that were lost before it.
+    pub(crate) async fn call<F>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<LmResponse, LmError>
+    where
+        F: Future<Output = Result<LmResponse, LmError>>,
+    {
+        let mut attempts = Attempts::new(self);
+        loop {
+            match attempt().await {
+                Ok(mut response) => {
+                    response.usage.lost_attempts += attempts.lost;
+                    return Ok(response);
+                }
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
 }
 
 /// Repeats what can succeed later ([`LmError::is_retryable`]): broken connections, time-outs, rate
@@ -167,16 +187,7 @@ pub(crate) fn random_part() -> f64 {
 
 impl<L: Lm> Lm for Retry<L> {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        let mut attempts = Attempts::new(&self.config);
-        loop {
-            match self.inner.generate(request).await {
-                Ok(mut response) => {
-                    response.usage.lost_attempts += attempts.lost;
-                    return Ok(response);
-                }
-                Err(error) => attempts.after(error).await?,
-            }
-        }
+        self.config.call(|| self.inner.generate(request)).await
     }
 
     fn stream<'a>(&'a self, request: &'a LmRequest) -> LmStream<'a> {

@@ -155,6 +155,12 @@ impl Stack {
         Self { options }
     }
 
+    /// The rules of its [`Retry`]; without that layer nothing is repeated.
+    pub(crate) fn retry_rules(&self) -> RetryConfig {
+        let none = || RetryConfig { retries: 0, ..RetryConfig::default() };
+        self.options.retry.clone().unwrap_or_else(none)
+    }
+
     /// A link of a chain: one server, or several of one model, with the layers of their own.
     pub(crate) fn servers(&self, servers: impl IntoIterator<Item = LmHandle>) -> Result<LmHandle> {
         let mut servers: Vec<LmHandle> = servers.into_iter().map(|lm| self.inner(lm)).collect();

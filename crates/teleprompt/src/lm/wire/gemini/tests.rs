@@ -343,8 +343,11 @@ fn faults_in_a_stream() {
     let error = r#"{"error":{"code":429}}"#;
     let fault = Gemini.reader().event(error);
     assert_eq!(fault, Err(WireFault::Refused(error.to_owned())));
-    for data in ["{", "<html>", ""] {
+    for data in ["{", "<html>"] {
         let fault = Gemini.reader().event(data);
         assert!(matches!(fault, Err(WireFault::Malformed(_))), "{data}: {fault:?}");
+    }
+    for data in ["", "[DONE]"] {
+        assert_eq!(Gemini.reader().event(data), Ok(Vec::new()), "what gateways add");
     }
 }
