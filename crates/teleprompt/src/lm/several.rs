@@ -33,10 +33,6 @@ where
     F: Future<Output = Result<LmResponse, LmError>>,
 {
     let ask = &ask;
-<<<<<<< HEAD
-    let calls = requests.iter().map(|request| retry.run(move || ask(request)));
-    try_join_all(calls).await.map_err(|error: LmError| error.with_no_retry(true))
-=======
     let calls = requests.iter().map(|request| retry.call(move || ask(request)));
     try_join_all(calls).await.map_err(|error| given_up(error, requests.len()))
 }
@@ -44,8 +40,7 @@ where
 /// What has arrived or is under way is lost, and so may be charged for nothing.
 fn given_up(mut error: LmError, others: usize) -> LmError {
     error.lost_attempts += others as u64;
-    error.given_up()
->>>>>>> w-P1
+    error.with_no_retry(true)
 }
 
 /// Asks for all of these at once. Once one has arrived, as [`missing`] for the others.
@@ -73,9 +68,5 @@ where
             None => Either::Right(ask(request)),
         })
     });
-<<<<<<< HEAD
-    try_join_all(calls).await.map_err(|error: LmError| error.with_no_retry(true))
-=======
     try_join_all(calls).await.map_err(|error| given_up(error, requests.len() - 1))
->>>>>>> w-P1
 }
