@@ -33,6 +33,7 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 
 /// To open a file that no other user is to read, if it is new.
 pub(crate) fn private_options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no rights to set"))]
     let mut options = File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

@@ -51,7 +51,8 @@ async fn errors_are_replayed_too_but_not_what_the_provider_wrote() {
         .with_provider("openai")
         .with_response(429, "raw body with a sk-secret")
         .with_request_id(Some("id-1".into()))
-        .with_retry_after(Some(Duration::from_millis(1500)));
+        .with_retry_after(Some(Duration::from_millis(1500)))
+        .with_no_retry(true);
     let kinds = [overflow, LmErrorKind::Protocol, LmErrorKind::Cancelled, LmErrorKind::Overloaded];
     let mut replies: Vec<Reply> = vec![busy.clone().into()];
     replies.extend(kinds.map(|kind| error(kind).into()));
@@ -61,7 +62,7 @@ async fn errors_are_replayed_too_but_not_what_the_provider_wrote() {
     let again = lm.generate(&request("x")).await.unwrap_err();
     assert_eq!((again.kind, &again.message, again.status), (busy.kind, &busy.message, Some(429)));
     assert_eq!((again.retry_after, again.request_id), (busy.retry_after, busy.request_id));
-    assert_eq!((again.provider, again.body), (busy.provider, None));
+    assert_eq!((again.provider, again.body, again.no_retry), (busy.provider, None, true));
     for kind in kinds {
         assert_eq!(lm.generate(&request("x")).await.unwrap_err().kind, kind);
     }
