@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use teleprompt::lm::{
-    CacheMode, Config, ConnectOptions, DEFAULT_LM, FallbackConfig, Limits, Registry,
+    CacheMode, Config, ConnectOptions, DEFAULT_LM, FallbackConfig, ProviderLimits, Registry,
 };
 use teleprompt::{Error, Lm, LmHandle, LmRequest, Message};
 use teleprompt_testkit::{FakeServer, Response, ScriptedLm};
@@ -114,11 +114,16 @@ async fn limits_of_a_provider_come_from_the_caller_else_from_its_table() {
     let gate = format!("[provider.gate]\nurl = 'http://localhost:1/v1'\n{keys}");
     let registry = configured(&format!("{gate}[provider.openai]\nretries = 0\n")).unwrap();
     let ours = |limits| ConnectOptions { cache: CacheMode::Off, limits, ..Default::default() };
-    let some = Limits { max_in_flight: Some(2), retries: Some(9), ..Limits::default() };
+    let some =
+        ProviderLimits { max_in_flight: Some(2), retries: Some(9), ..ProviderLimits::default() };
     let cases = [
-        ("gate:m", Limits::default(), "retry(1) → limit(60 req/min, 9000 tok/min, 8 at once) → "),
+        (
+            "gate:m",
+            ProviderLimits::default(),
+            "retry(1) → limit(60 req/min, 9000 tok/min, 8 at once) → ",
+        ),
         ("gate:m", some, "retry(9) → limit(60 req/min, 9000 tok/min, 2 at once) → "),
-        ("openai:m", Limits::default(), "retry(0) → limit(as told) → "),
+        ("openai:m", ProviderLimits::default(), "retry(0) → limit(as told) → "),
         ("groq:m", some, "retry(9) → limit(2 at once) → "),
     ];
     for (name, limits, stack) in cases {
@@ -126,7 +131,7 @@ async fn limits_of_a_provider_come_from_the_caller_else_from_its_table() {
         assert!(lm.describe().starts_with(&format!("trace → {stack}")), "{}", lm.describe());
         assert_eq!(registry.describe(name, &ours(limits)).unwrap(), lm.describe());
     }
-    let chain = registry.describe("gate:m | openai:m", &ours(Limits::default())).unwrap();
+    let chain = registry.describe("gate:m | openai:m", &ours(ProviderLimits::default())).unwrap();
     assert!(chain.contains("retry(1)") && chain.contains("retry(0)"), "{chain}");
     for key in ["requests_per_minute", "tokens_per_minute", "max_in_flight"] {
         let wrong = configured(&format!("[provider.openai]\n{key} = 0\n")).unwrap_err();
@@ -139,7 +144,7 @@ async fn limits_and_the_way_to_fall_back_are_obeyed() {
     let busy = FakeServer::start(|_| Response::api_error(503, "", "busy")).await.unwrap();
     let closed = FakeServer::start(|_| Response::api_error(401, "", "no key")).await.unwrap();
     let well = FakeServer::start(|_| Response::chat("ok")).await.unwrap();
-    let limits = Limits { retries: Some(0), ..Limits::default() };
+    let limits = ProviderLimits { retries: Some(0), ..ProviderLimits::default() };
     let options = ConnectOptions { cache: CacheMode::Off, limits, ..ConnectOptions::default() };
     let request = LmRequest::new(vec![Message::user("hi")]);
     let ask = async |name: &str, fallback| {

@@ -71,7 +71,9 @@ pub use limit::{RateLimitConfig, RateLimited};
 pub use metered::Metered;
 pub use price::{LongPrice, PricePerMillion, PriceTable, Priced, Tariff};
 pub use providers::{Origin, ProviderInfo};
-pub use registry::{CacheMode, ConnectOptions, DEFAULT_LM, Limits, LmTarget, Registry, connect};
+pub use registry::{
+    CacheMode, ConnectOptions, DEFAULT_LM, LmTarget, ProviderLimits, Registry, connect,
+};
 pub use remote::Remote;
 pub use replay::{Recorder, Replay};
 pub use retry::{Retry, RetryConfig};

@@ -2,7 +2,7 @@
 
 mod options;
 
-pub use options::{CacheMode, ConnectOptions, Limits};
+pub use options::{CacheMode, ConnectOptions, ProviderLimits};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -10,7 +10,7 @@ use super::fallback::{Fallback, FallbackConfig};
 use super::history::History;
 use super::limit::{RateLimitConfig, RateLimited};
 use super::price::{PriceTable, Priced};
-use super::registry::Limits;
+use super::registry::ProviderLimits;
 use super::retry::{Retry, RetryConfig};
 use super::timeout::{Timed, TimeoutConfig};
 use super::traced::Traced;
@@ -141,7 +141,7 @@ impl Stack {
     }
 
     /// The same stack with these limits in place of its own; where a layer is left out, it stays so.
-    pub(crate) fn with_limits(&self, limits: &Limits) -> Self {
+    pub(crate) fn with_limits(&self, limits: &ProviderLimits) -> Self {
         let mut options = self.options.clone();
         options.limit = options.limit.map(|ours| RateLimitConfig {
             requests_per_minute: limits.requests_per_minute.or(ours.requests_per_minute),

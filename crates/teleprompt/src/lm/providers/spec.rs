@@ -11,7 +11,7 @@ use teleprompt_core::Result;
 use super::Vars;
 use crate::lm::endpoint::{DialectOptions, Endpoint, Timeouts};
 use crate::lm::key::KeySource;
-use crate::lm::registry::Limits;
+use crate::lm::registry::ProviderLimits;
 
 /// The keys that a configuration file may have in a provider.
 pub(crate) const KEYS: [&str; 19] = [
@@ -156,8 +156,8 @@ impl Spec {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
+    pub(crate) fn limits(&self) -> ProviderLimits {
+        ProviderLimits {
             requests_per_minute: self.requests_per_minute.map(NonZeroU32::get),
             tokens_per_minute: self.tokens_per_minute.map(NonZeroU64::get),
             max_in_flight: self.max_in_flight.map(NonZeroUsize::get),

@@ -36,7 +36,7 @@ pub struct ConnectOptions {
     pub history: Option<History>,
     /// How much is asked of each provider. What is not given here is as its table of the
     /// configuration says. Default: nothing given.
-    pub limits: Limits,
+    pub limits: ProviderLimits,
     /// When to go on to the next LM of a chain (`A | B`).
     pub fallback: FallbackConfig,
     /// Nothing on standard error: no progress of a model's pull, no warning of the cache.
@@ -48,15 +48,15 @@ pub struct ConnectOptions {
 /// of them.
 ///
 /// ```
-/// use teleprompt::lm::{ConnectOptions, Limits, Registry};
+/// use teleprompt::lm::{ConnectOptions, ProviderLimits, Registry};
 ///
-/// let limits = Limits { max_in_flight: Some(8), retries: Some(5), ..Limits::default() };
+/// let limits = ProviderLimits { max_in_flight: Some(8), retries: Some(5), ..ProviderLimits::default() };
 /// let options = ConnectOptions { limits, ..ConnectOptions::default() };
 /// let stack = Registry::default().describe("openai:gpt-5-mini", &options).unwrap();
 /// assert!(stack.contains("retry(5) → limit(8 at once)"), "{stack}");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct ProviderLimits {
     /// Calls that may begin within any 60 seconds. Default: as many as the provider lets through.
     pub requests_per_minute: Option<u32>,
     /// Tokens, of prompts and completions, of the calls that begin within any 60 seconds. Default:
@@ -69,7 +69,7 @@ pub struct Limits {
     pub retries: Option<u32>,
 }
 
-impl Limits {
+impl ProviderLimits {
     /// These where given, else those of `base`.
     pub(super) fn or(self, base: Self) -> Self {
         Self {
