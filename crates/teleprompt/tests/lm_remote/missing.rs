@@ -44,13 +44,13 @@ async fn what_arrived_is_not_asked_for_again_even_if_the_rest_never_comes() {
 
 #[tokio::test]
 async fn a_name_of_a_provider_brings_its_retries_along() {
-    use teleprompt::lm::{CacheMode, ConnectOptions, Limits, Registry};
+    use teleprompt::lm::{CacheMode, ConnectOptions, ProviderLimits, Registry};
 
     let replies = [Response::chat("a")].into_iter().chain((0..9).map(|_| busy()));
     let server = FakeServer::script(replies).await.unwrap();
     let mut two = request();
     two.n = 2;
-    let limits = Limits { retries: Some(1), ..Limits::default() };
+    let limits = ProviderLimits { retries: Some(1), ..ProviderLimits::default() };
     let options = ConnectOptions { cache: CacheMode::Off, limits, ..ConnectOptions::default() };
     let name = format!("openai:m@{}", server.base_url());
     let lm = Registry::default().connect_with(&name, options).await.unwrap();
