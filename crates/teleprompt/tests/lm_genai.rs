@@ -198,7 +198,7 @@ mod with_the_feature {
         let key = KeySource::value("k");
         let nowhere = GenAi::new(Cloud::Bedrock, "m", "http://127.0.0.1:9", key).unwrap();
         let failed = nowhere.generate(&request()).await.unwrap_err();
-        assert_eq!(failed.kind, LmErrorKind::Transport);
+        assert_eq!(failed.kind, LmErrorKind::Unreachable);
     }
 
     #[tokio::test]

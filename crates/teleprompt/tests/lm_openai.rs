@@ -279,7 +279,7 @@ async fn a_server_that_is_not_there_is_named() {
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = at(&format!("http://127.0.0.1:{port}/v1")).generate(&request()).await.unwrap_err();
-    assert_eq!(error.kind, LmErrorKind::Transport);
+    assert_eq!(error.kind, LmErrorKind::Unreachable);
     let expected = format!("http://127.0.0.1:{port} (connection refused); is the server running?");
     assert!(error.message.contains(&expected), "{error}");
 }
