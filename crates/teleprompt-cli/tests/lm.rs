@@ -47,7 +47,7 @@ fn an_lm_is_shown_without_a_call() {
     assert_eq!(json["servers"][0]["key"], "TELEPROMPT_API_KEY");
     assert_eq!(json["capabilities"]["json_schema"], true);
     let embedded = world.run(&["lm", "show", "local:smollm2-135m"]).ok().stdout;
-    assert!(embedded.contains("loaded when it is first called"), "{embedded}");
+    assert!(embedded.contains("price(free) → local:smollm2-135m"), "{embedded}");
     world.run(&["lm", "show", "opnai:x"]).fails(2, &["did you mean `openai:`?"]);
     assert_eq!(world.server.hits(), 0);
 }

@@ -138,7 +138,7 @@ impl App {
         if let Some(lm) = std::env::var("TELEPROMPT_LM").ok().filter(|v| !v.is_empty()) {
             return Ok((lm, "TELEPROMPT_LM".into()));
         }
-        if let Some((lm, file)) = Config::load()?.lm() {
+        if let Some((lm, file)) = Config::load()?.lm()? {
             return Ok((lm.to_owned(), file.display().to_string()));
         }
         Ok((DEFAULT_LM.into(), "the default".into()))

@@ -41,6 +41,8 @@ use read::File;
 #[derive(Clone, Default)]
 pub struct Config {
     lm: Option<(String, PathBuf)>,
+    /// Why the working directory's LM must not be used. It matters only where none is named.
+    refused: Option<Error>,
     providers: BTreeMap<String, Arc<Provider>>,
     prices: BTreeMap<String, Price>,
 }
@@ -69,14 +71,22 @@ impl Config {
         let mut file = File::read(here)?;
         let user = guard::User { providers: &config.providers, trust: &trust };
         guard::check(&mut file, here, &user)?;
+        let refused = guard::check_lm(&file, here, &user).err();
         config.add(file, here);
+        config.refused = refused;
         Ok(config)
     }
 
     /// The LM to use where none is named, with the file that names it. The working directory's comes
     /// before the user's.
-    pub fn lm(&self) -> Option<(&str, &Path)> {
-        self.lm.as_ref().map(|(lm, path)| (lm.as_str(), path.as_path()))
+    ///
+    /// # Errors
+    /// [`Error::Config`]: the working directory's LM would send data where the user does not want it.
+    pub fn lm(&self) -> Result<Option<(&str, &Path)>> {
+        match &self.refused {
+            Some(refused) => Err(refused.clone()),
+            None => Ok(self.lm.as_ref().map(|(lm, path)| (lm.as_str(), path.as_path()))),
+        }
     }
 
     /// What LMs cost, by their names. A file in the working directory prices only its own providers'.

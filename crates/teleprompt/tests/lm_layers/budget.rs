@@ -44,12 +44,19 @@ async fn money_needs_a_price_and_a_bound_and_then_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_or_is_dropped_gives_back_its_reservation() {
-    let lm = Metered::new(failing("m", LmErrorKind::Server), calls(1));
-    for _ in 0..3 {
-        assert_eq!(lm.generate(&request("x")).await.unwrap_err().kind, LmErrorKind::Server);
-    }
-    let lm = Metered::new(Drip::new(&[(1, Ok("a")), (1, Ok("b"))]), calls(1));
+async fn what_was_surely_not_charged_goes_back_and_what_may_have_been_does_not() {
+    let asked = |kind| async move {
+        let lm = Metered::new(failing("m", kind), calls(2));
+        let mut kinds = Vec::new();
+        for _ in 0..3 {
+            kinds.push(lm.generate(&request("x")).await.unwrap_err().kind);
+        }
+        kinds
+    };
+    use LmErrorKind as K;
+    assert_eq!(asked(K::RateLimit).await, [K::RateLimit; 3]);
+    assert_eq!(asked(K::Server).await, [K::Server, K::Server, K::Budget]);
+    let lm = Metered::new(Drip::new(&[(1, Ok("a")), (1, Ok("b"))]), calls(3));
     let request = request("x");
     let mut call = Box::pin(lm.generate(&request));
     assert!(poll_immediate(&mut call).await.is_none());
@@ -59,7 +66,7 @@ async fn what_fails_or_is_dropped_gives_back_its_reservation() {
     drop(left);
     let whole: Vec<_> = lm.stream(&request).collect().await;
     assert!(whole.iter().all(Result::is_ok), "{whole:?}");
-    assert_eq!(lm.meter().usage().calls, 1);
+    assert_eq!((lm.meter().usage().calls, lm.meter().usage().lost_attempts), (1, 2));
     let refused: Vec<_> = lm.stream(&request).collect().await;
     assert_eq!(refused[0].as_ref().unwrap_err().kind, LmErrorKind::Budget);
 }

@@ -74,7 +74,6 @@ pub(super) fn check(file: &mut File, path: &Path, user: &User<'_>) -> Result<()>
             return Err(wrong(path, &place, &message));
         }
     }
-    check_lm(file, path, user)?;
     check_prices(file, path)?;
     for (name, spec) in &mut file.providers {
         if !user.trusts(name, spec) {
@@ -86,7 +85,7 @@ pub(super) fn check(file: &mut File, path: &Path, user: &User<'_>) -> Result<()>
 }
 
 /// The LM gets all the data of a run, so it must not be a stranger's.
-fn check_lm(file: &File, path: &Path, user: &User<'_>) -> Result<()> {
+pub(super) fn check_lm(file: &File, path: &Path, user: &User<'_>) -> Result<()> {
     let Some(lm) = file.lm.as_deref() else { return Ok(()) };
     if lm.contains("://") {
         return Err(Error::Config(format!(
