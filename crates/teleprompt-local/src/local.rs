@@ -108,8 +108,8 @@ impl LocalLm {
         }
         let job = Job { request: request.clone(), reply };
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = jobs.as_ref().map(|jobs| jobs.send(job));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(self.gone()) }
+        let sent = jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if sent { Ok(()) } else { Err(self.gone()) }
     }
 
     fn gone(&self) -> LmError {
