@@ -142,7 +142,7 @@ async fn no_wire_tells_a_secret() {
             assert!(server.hits() >= 2);
             // What a user's code prints when it gives up.
             let panicked = catch_unwind(AssertUnwindSafe(|| {
-                Err::<(), _>(&error).unwrap_or_else(|e| panic!("{e:?} with {lm:?}"));
+                panic!("{error:?} with {lm:?}");
             }));
             let payload = panicked.unwrap_err();
             clean("a panic", payload.downcast_ref::<String>().unwrap());
