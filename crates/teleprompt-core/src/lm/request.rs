@@ -76,7 +76,7 @@ impl LmSettings {
     }
 }
 
-/// The form a reply must have. An LM enforces what its [`Capabilities`] name and ignores the rest.
+/// The form a reply must have. An LM enforces what its [`Capabilities`](super::Capabilities) name and ignores the rest.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Constraint {

@@ -71,7 +71,7 @@ impl Completion {
     }
 }
 
-/// The answer to an [`LmRequest`].
+/// The answer to an [`LmRequest`](super::LmRequest).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LmResponse {
     /// As many as were asked for, at least one.
