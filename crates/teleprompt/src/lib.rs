@@ -59,7 +59,8 @@ pub mod prelude {
 /// A context for the LM of this name, with the chat adapter.
 ///
 /// Names: `local:smollm2-135m`, `local:FILE.gguf` (feature `local`), `openai:MODEL`,
-/// `openai:MODEL@http://HOST:PORT/v1`.
+/// `anthropic:MODEL` and other providers, `vllm:MODEL@http://HOST:PORT/v1`, `A | B`; see
+/// [`lm::Registry`].
 ///
 /// # Errors
 /// The name is wrong, or the model cannot be had.

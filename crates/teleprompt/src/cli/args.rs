@@ -238,7 +238,7 @@ pub(super) struct CompileArgs {
     pub output: Option<String>,
 }
 
-/// Limits of what the LM calls may use; none is ever exceeded.
+/// Limits of what the LM calls may use. Calls that are answered never exceed one.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(super) struct LimitArgs {
     /// Most LM calls, of a whole study where there is one (answers from the cache are free)
