@@ -65,6 +65,9 @@ pub enum Error {
     /// The context was cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// A search ended by a stop condition; what it found until then is its result.
+    #[error("{0}")]
+    Stopped(String),
     /// A setting makes no sense or a name is not known.
     #[error("{0}")]
     Config(String),
@@ -111,7 +114,11 @@ impl Error {
     /// spend what may not be spent.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Error::Cancelled | Error::Budget(_) | Error::Config(_) | Error::Io { .. } => true,
+            Error::Cancelled
+            | Error::Stopped(_)
+            | Error::Budget(_)
+            | Error::Config(_)
+            | Error::Io { .. } => true,
             Error::Lm(e) => e.is_fatal(),
             _ => false,
         }

@@ -1,5 +1,6 @@
 //! Metrics: example and prediction to a score.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -19,11 +20,44 @@ pub struct Score {
     /// What was good or bad, in words, for optimizers that reflect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feedback: Option<String>,
+    /// Feedback on single predictors, by path, for metrics that look at the trace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_predictor: BTreeMap<Arc<str>, String>,
+    /// Further objectives by name, each higher is better, for optimizers that keep a Pareto front.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objectives: BTreeMap<Arc<str>, f64>,
+}
+
+impl Score {
+    /// With feedback in words.
+    #[must_use]
+    pub fn with_feedback(mut self, feedback: impl Into<String>) -> Self {
+        self.feedback = Some(feedback.into());
+        self
+    }
+
+    /// With feedback on one predictor.
+    #[must_use]
+    pub fn with_feedback_on(
+        mut self,
+        path: impl Into<Arc<str>>,
+        feedback: impl Into<String>,
+    ) -> Self {
+        self.by_predictor.insert(path.into(), feedback.into());
+        self
+    }
+
+    /// With a further objective; higher is better.
+    #[must_use]
+    pub fn with_objective(mut self, name: impl Into<Arc<str>>, value: f64) -> Self {
+        self.objectives.insert(name.into(), value);
+        self
+    }
 }
 
 impl From<f64> for Score {
     fn from(value: f64) -> Self {
-        Self { value, feedback: None }
+        Self { value, ..Self::default() }
     }
 }
 
@@ -43,8 +77,8 @@ impl From<bool> for Score {
             bool, f64 or Score, or a type that implements `Metric`"
 )]
 pub trait Metric: Send + Sync + 'static {
-    /// The score of one prediction; higher is better. While traces are bootstrapped, `cx.trace()`
-    /// holds the predictor calls of the run; in evaluations there is none.
+    /// The score of one prediction; higher is better. In a compile's runs on train examples,
+    /// `cx.trace()` holds the predictor calls of the run; in evaluations there is none.
     ///
     /// # Errors
     /// The prediction or the example is not what the metric can judge. An evaluation keeps the

@@ -47,7 +47,7 @@ async fn names_that_collide_get_prefixes_until_they_do_not() {
     struct Odd;
     impl Metric for Odd {
         async fn score(&self, _: &Context, _: &Example, _: &Prediction) -> Result<Score> {
-            Ok(Score { value: 0.5, feedback: Some("meh".into()) })
+            Ok(Score::from(0.5).with_feedback("meh"))
         }
         fn name(&self) -> String {
             "a".into()

@@ -184,8 +184,16 @@ async fn the_same_seed_gives_the_same_study_and_another_seed_another() {
         let compiler = compiler(search(), &dir).seed(seed).concurrency(1);
         compiler.compile(&cx, &program(), &data(80)).await.unwrap();
         let text = std::fs::read_to_string(dir.path().join("trial/journal.jsonl")).unwrap();
-        // The last line holds seconds.
-        text.lines().filter(|l| !l.contains("\"finished\"")).map(str::to_owned).collect::<Vec<_>>()
+        // The last line holds seconds, and runs hold milliseconds.
+        let lines = text.lines().filter(|l| !l.contains("\"finished\""));
+        let untimed = |line: &str| {
+            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(run) = value.get_mut("run") {
+                run["millis"] = 0.into();
+            }
+            value.to_string()
+        };
+        lines.map(untimed).collect::<Vec<_>>()
     };
     assert_eq!(journal(1).await, journal(1).await);
     assert_ne!(journal(1).await, journal(2).await);
@@ -256,12 +264,83 @@ async fn a_study_in_use_is_refused() {
 }
 
 #[tokio::test]
-async fn too_little_data_is_a_clear_error() {
-    let (cx, _) = context(u64::MAX);
+async fn too_little_data_gives_a_result_that_says_what_it_is_worth() {
+    for n in [0, 1, 2, 6] {
+        let (cx, _) = context(u64::MAX);
+        let dir = tempfile::tempdir().unwrap();
+        let done = compiler(search(), &dir).compile(&cx, &program(), &data(n)).await.unwrap();
+        let report = done.report;
+        assert_eq!(report.split, "used");
+        assert_eq!(report.baseline.n, n);
+        assert!(report.notes.iter().any(|n| n.contains("too few")), "{:?}", report.notes);
+        let nothing = "no examples to measure";
+        let says = if n == 0 { nothing } else { "proves nothing" };
+        assert!(report.verdict.contains(says), "{}", report.verdict);
+    }
+}
+
+#[tokio::test]
+async fn a_user_can_run_the_search_from_a_loop_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
-    let failed = compiler(search(), &dir).compile(&cx, &program(), &data(6)).await;
-    let message = failed.err().unwrap().to_string();
-    assert!(message.contains("6 examples are too few"), "{message}");
+    let (cx, paid) = context(u64::MAX);
+    let mut drive = compiler(search(), &dir).drive(&cx, &program(), &data(80));
+    let mut asked = 0;
+    while let Some(trial) = drive.ask().await.unwrap() {
+        asked += 1;
+        let (cx, _) = context(u64::MAX);
+        let input = trial.example().inputs();
+        let prediction = trial.program(&program()).call(&cx, input).await.unwrap();
+        let score = exact(trial.example(), &prediction);
+        trial.tell(score);
+    }
+    let done = drive.finish().unwrap();
+    assert_eq!((done.report.baseline.score, done.report.winner.score), (0.5, 1.0));
+    assert_eq!(paid.load(Ordering::SeqCst), 0, "all runs were asked of the user");
+    assert!(asked > 60, "{asked}");
+    // The same study, driven again, asks nothing.
+    let mut again = compiler(search(), &dir).drive(&cx, &program(), &data(80));
+    assert!(again.ask().await.unwrap().is_none());
+    assert_eq!(again.finish().unwrap().report.winner, done.report.winner);
+}
+
+#[tokio::test]
+async fn a_trial_dropped_untold_ends_the_compile_and_the_study_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let mut drive = compiler(search(), &dir).drive(&cx, &program(), &data(80));
+    drop(drive.ask().await.unwrap().unwrap());
+    let message = loop {
+        match drive.ask().await {
+            Ok(Some(trial)) => trial.tell(0.5),
+            Ok(None) => panic!("it ended as if all had been told"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(message.contains("dropped"), "{message}");
+}
+
+#[tokio::test]
+async fn stop_conditions_end_the_search_with_what_it_found() {
+    let stopped = |compiler: Compiler<BootstrapFewShotWithRandomSearch>| async move {
+        let (cx, paid) = context(u64::MAX);
+        let done = compiler.compile(&cx, &program(), &data(80)).await.unwrap();
+        (done.report, paid.load(Ordering::SeqCst))
+    };
+    let dirs: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let (_, all) = stopped(compiler(search(), &dirs[0])).await;
+    let (goal, n) = stopped(compiler(search(), &dirs[1]).stop_at_score(0.9)).await;
+    assert!(goal.stopped.unwrap().contains("reached 0.9"));
+    assert_eq!(goal.winner.score, 1.0);
+    assert!(n < all, "{n} of {all}");
+    let (bored, n) = stopped(compiler(search(), &dirs[2]).stop_without_improvement(1)).await;
+    assert!(bored.stopped.unwrap().contains("no better"));
+    assert!(n < all, "{n} of {all}");
+    let file = dirs[3].path().join("stop");
+    std::fs::write(&file, "").unwrap();
+    let (told, n) = stopped(compiler(search(), &dirs[3]).stop_file(&file)).await;
+    assert!(told.stopped.unwrap().contains("stop file"));
+    assert!(!told.improved);
+    assert_eq!(n, 20, "the program as written on the test split, and no more");
 }
 
 /// Accepts a run only by its trace.

@@ -85,6 +85,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Data(_) => "data",
         Error::Budget { .. } => "budget",
         Error::Cancelled => "cancelled",
+        Error::Stopped(_) => "stopped",
         Error::Config(_) => "config",
         Error::Study(_) => "study",
         Error::Io { .. } => "io",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::optimize::study::{ScoredRow, Split};
+use crate::optimize::study::{Run, Split};
 use crate::optimize::{Progress, RowProgress, Silent};
 
 /// Draws a bar for each evaluation of a compile; where stderr is no terminal, prints a line when one
@@ -61,7 +61,7 @@ impl Bar {
 }
 
 impl RowProgress for Bar {
-    fn row(&mut self, row: &ScoredRow) {
+    fn row(&mut self, row: &Run) {
         self.done += 1;
         self.sum += row.score;
         self.failed += usize::from(row.error.is_some());

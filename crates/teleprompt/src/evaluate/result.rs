@@ -1,6 +1,8 @@
 //! What an evaluation gives.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use teleprompt_core::{Error, Money, Prediction, Result, TraceStep, Usage};
@@ -20,6 +22,10 @@ pub struct Row {
     pub score: f64,
     /// What the metric said beside the score.
     pub feedback: Option<String>,
+    /// What the metric said on single predictors, by path.
+    pub by_predictor: BTreeMap<Arc<str>, String>,
+    /// Further objectives of the metric, each higher is better.
+    pub objectives: BTreeMap<Arc<str>, f64>,
     /// Why the program or the metric failed.
     pub error: Option<Error>,
     /// What the program's calls used, those of tasks that it spawned among them.

@@ -183,6 +183,8 @@ pub(crate) async fn score_example<M: Module>(
         prediction,
         score: score.value,
         feedback: score.feedback,
+        by_predictor: score.by_predictor,
+        objectives: score.objectives,
         error,
         usage: cx.meter().usage(),
         metric_usage: metric_cx.meter().usage(),

@@ -28,7 +28,7 @@ pub mod config;
 mod embed;
 mod endpoint;
 mod fallback;
-mod forward;
+pub(crate) mod forward;
 mod from_fn;
 #[cfg(feature = "genai")]
 mod genai;

@@ -22,6 +22,8 @@
 //! ```
 
 mod compiler;
+mod drive;
+mod handle;
 mod progress;
 pub mod propose;
 pub mod race;
@@ -33,15 +35,19 @@ mod task;
 pub mod teleprompter;
 
 use std::future::Future;
+use std::ops::{Add, Mul};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Metric, ProgramState, Result};
 
 pub use compiler::{Compiled, Compiler};
+pub use drive::{Drive, Trial};
+pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};
-pub use report::{Report, Side};
-pub use task::Task;
+pub use report::{Change, Report, Side};
+pub use task::{Call, Objective, Question, RunCall, Runner, Stops, Task, mean_score};
 
 /// Parameters for a program, with their hash and a word on where they come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +56,12 @@ pub struct Candidate {
     pub hash: String,
     /// How it was made, in a few words.
     pub origin: String,
-    /// What is laid over the program.
-    pub state: Arc<ProgramState>,
+    state: Arc<ProgramState>,
 }
 
 impl Candidate {
-    /// A candidate of these parameters.
+    /// A candidate of these parameters. Recipes make theirs by [`Task::propose`], which journals
+    /// them.
     pub fn new(origin: impl Into<String>, state: ProgramState) -> Self {
         Self { hash: state.hash(), origin: origin.into(), state: Arc::new(state) }
     }
@@ -63,6 +69,11 @@ impl Candidate {
     /// The program as written.
     pub fn baseline() -> Self {
         Self::new("as written", ProgramState::default())
+    }
+
+    /// What is laid over the program.
+    pub fn state(&self) -> &Arc<ProgramState> {
+        &self.state
     }
 }
 
@@ -73,11 +84,47 @@ pub struct Sizes {
     pub train: usize,
     /// Validation examples.
     pub val: usize,
+    /// Predictors of the program.
+    pub predictors: usize,
+}
+
+/// The most that a search can take, without the evaluation of its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Runs of the program or the teacher on an example.
+    pub runs: u64,
+    /// Questions to the LM that writes instructions.
+    pub questions: u64,
+}
+
+impl Cost {
+    /// This many runs of the program and no questions.
+    pub fn runs(runs: u64) -> Self {
+        Self { runs, questions: 0 }
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            runs: self.runs.saturating_add(other.runs),
+            questions: self.questions.saturating_add(other.questions),
+        }
+    }
+}
+
+impl Mul<u64> for Cost {
+    type Output = Self;
+    fn mul(self, n: u64) -> Self {
+        Self { runs: self.runs.saturating_mul(n), questions: self.questions.saturating_mul(n) }
+    }
 }
 
 /// A teleprompter: searches better parameters for a program.
 ///
-/// Write `search`; [`Compiler`] does the rest (budget, study, baseline, report).
+/// Write `search`; [`Compiler`] does the rest (budget, study, baseline, report). The recipes in
+/// [`teleprompter`] are the examples to follow.
 pub trait Optimizer: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
@@ -88,8 +135,13 @@ pub trait Optimizer: Send + Sync {
     /// Whether it chooses by validation examples, so that some have to be set aside.
     fn validates(&self) -> bool;
 
-    /// The most program runs that a search can take, without the evaluation of the result.
-    fn cost(&self, sizes: Sizes) -> u64;
+    /// Whether it asks the LM that writes instructions, rules or feedback. Default: no.
+    fn writes(&self) -> bool {
+        false
+    }
+
+    /// The most that a search can take.
+    fn cost(&self, sizes: Sizes) -> Cost;
 
     /// Searches. All randomness comes from the task's seed, all results go through its study.
     ///

@@ -1,6 +1,6 @@
 //! Telling people what a compile is doing.
 
-use super::study::{ScoredRow, Split};
+use super::study::{Run, Split};
 
 /// Is told what a compile does; the command draws bars from it. All methods have defaults that do
 /// nothing.
@@ -20,7 +20,7 @@ pub trait Progress: Send + Sync {
 /// Is told each row of an evaluation, in order.
 pub trait RowProgress: Send {
     /// The next example is done.
-    fn row(&mut self, row: &ScoredRow);
+    fn row(&mut self, row: &Run);
 }
 
 /// Tells nobody.
@@ -30,5 +30,5 @@ pub struct Silent;
 impl Progress for Silent {}
 
 impl RowProgress for Silent {
-    fn row(&mut self, _: &ScoredRow) {}
+    fn row(&mut self, _: &Run) {}
 }

@@ -4,10 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::Usage;
+use teleprompt_core::{Metric, MetricHandle, Program, Record, Usage};
 
-use super::study::ScoredRow;
-use crate::evaluate::stats;
+use super::splits::{MeasuredOn, Splits};
+use super::study::{CandidateFacts, Run, Spend, Study};
+use super::task::predictors;
+use super::{Candidate, Objective};
+use crate::evaluate::{paired, stats};
 
 /// How one program did on the examples that the search never saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,23 +29,59 @@ pub struct Side {
     pub first_error: Option<String>,
     /// How the candidate was made.
     pub origin: String,
+    /// The score of each example, in their order.
+    #[serde(default)]
+    pub scores: Vec<f64>,
+    /// Tokens a run, prompt and completion.
+    #[serde(default)]
+    pub tokens: f64,
 }
 
 impl Side {
-    pub(super) fn of(origin: &str, rows: &[ScoredRow]) -> Self {
-        let scores: Vec<f64> = rows.iter().map(|r| r.score).collect();
-        let mut errors = rows.iter().filter_map(|r| r.error.clone());
+    pub(super) fn of(origin: &str, runs: &[Run]) -> Self {
+        let scores: Vec<f64> = runs.iter().map(|r| r.score).collect();
+        let mut errors = runs.iter().filter_map(|r| r.error.clone());
         let failed = errors.clone().count();
-        let interval = stats::interval(&scores);
+        // Of nothing, nothing is known.
+        let (score, ci) = match scores.is_empty() {
+            true => (0.0, (0.0, 1.0)),
+            false => {
+                let interval = stats::interval(&scores);
+                (stats::mean(&scores), (interval.low, interval.high))
+            }
+        };
+        let tokens: u64 =
+            runs.iter().map(|r| r.usage.prompt_tokens + r.usage.completion_tokens).sum();
         Self {
-            score: stats::mean(&scores),
-            ci: (interval.low, interval.high),
-            n: rows.len(),
+            score,
+            ci,
+            n: runs.len(),
             failed,
             first_error: errors.next(),
             origin: origin.to_owned(),
+            tokens: tokens as f64 / runs.len().max(1) as f64,
+            scores,
         }
     }
+}
+
+/// What the winner changes in a predictor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// The predictor's path.
+    pub predictor: String,
+    /// The instructions as written, where they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions_before: Option<String>,
+    /// The winner's instructions, where they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// The demonstrations that the winner shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demos: Vec<Record>,
+    /// All the parameters that the winner sets.
+    pub parameters: Value,
 }
 
 /// The result of a compile: the program as written beside the winner, on the same examples.
@@ -55,12 +94,18 @@ pub struct Report {
     pub settings: Value,
     /// The metric's name.
     pub metric: String,
-    /// `test`, or `held-back` where no test examples were given and some were set aside.
+    /// `test`; `held-back` where no test examples were given and some were set aside; `used` where
+    /// there were too few for that, so that the scores prove nothing.
     pub split: String,
     /// The program as written.
     pub baseline: Side,
     /// The candidate that the search chose.
     pub winner: Side,
+    /// Whether the compile gives the winner. If not, it gives the program as written: nothing was
+    /// better.
+    pub improved: bool,
+    /// The result in a sentence.
+    pub verdict: String,
     /// Mean difference, winner minus baseline.
     pub difference: f64,
     /// 95% confidence interval of the difference.
@@ -69,9 +114,21 @@ pub struct Report {
     pub p_value: f64,
     /// The test.
     pub test: String,
+    /// What the winner changes.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// Every candidate with its scores, in the order in which they were made.
+    #[serde(default)]
+    pub candidates: Vec<CandidateFacts>,
+    /// What the recipe said on the way.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What the whole study used, all sessions and both evaluations included.
     #[serde(flatten)]
     pub usage: Usage,
+    /// The same by what for.
+    #[serde(default)]
+    pub spent: Spend,
     /// Time of all sessions together.
     pub seconds: f64,
     /// The study's name.
@@ -81,12 +138,122 @@ pub struct Report {
     pub stopped: Option<String>,
 }
 
+/// What a report is made of.
+pub(super) struct Facts<'a> {
+    pub optimizer: (&'static str, Value),
+    pub metric: MetricHandle,
+    pub splits: &'a Splits,
+    pub study: &'a Study,
+    pub program: &'a Program,
+    pub objective: Objective,
+    pub winner: &'a Candidate,
+    pub plain: &'a [Run],
+    pub tuned: &'a [Run],
+    pub stopped: Option<String>,
+    pub seconds: f64,
+}
+
+impl Facts<'_> {
+    pub fn report(self) -> Report {
+        let scores = |runs: &[Run]| runs.iter().map(|r| r.score).collect::<Vec<_>>();
+        let test = paired(&scores(self.plain), &scores(self.tuned));
+        let (baseline, winner) =
+            (Side::of("as written", self.plain), Side::of(&self.winner.origin, self.tuned));
+        let same = self.winner.hash == Candidate::baseline().hash;
+        let improved = !same && self.is_better(&baseline, &winner);
+        let spent = self.study.spent();
+        Report {
+            verdict: verdict(same, improved, self.splits.measured_on, &baseline, &winner),
+            improved,
+            changes: if same { Vec::new() } else { self.changes() },
+            optimizer: self.optimizer.0.into(),
+            settings: self.optimizer.1,
+            metric: self.metric.name(),
+            split: self.splits.measured_on.name().into(),
+            baseline,
+            winner,
+            difference: test.difference,
+            difference_ci: (test.ci.low, test.ci.high),
+            p_value: test.p_value,
+            test: test.test.name().into(),
+            candidates: self.study.candidates(),
+            notes: self.study.notes(),
+            usage: spent.total(),
+            spent,
+            seconds: self.seconds,
+            study: self.study.name().into(),
+            stopped: self.stopped,
+        }
+    }
+
+    /// Whether the winner is worth having. It was chosen by validation examples; these here only
+    /// keep a candidate back that does no better than the program as written.
+    fn is_better(&self, baseline: &Side, winner: &Side) -> bool {
+        let margin = match self.objective {
+            Objective::Quality => return winner.n == 0 || winner.score > baseline.score,
+            Objective::Cost { margin } | Objective::Latency { margin } => margin,
+        };
+        winner.score >= baseline.score - margin
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        let written = predictors(self.program, &Candidate::baseline());
+        let tuned = predictors(self.program, self.winner);
+        let both = written.into_iter().zip(tuned);
+        let change = |((path, before), (_, after)): ((_, _), (_, _))| {
+            let (path, before, after): (std::sync::Arc<str>, teleprompt_core::Signature, _) =
+                (path, before, after);
+            let after: teleprompt_core::Signature = after;
+            let parameters = self.winner.state().get(&path)?;
+            let differ = before.instructions() != after.instructions();
+            Some(Change {
+                predictor: path.to_string(),
+                instructions_before: differ.then(|| before.instructions().to_owned()),
+                instructions: differ.then(|| after.instructions().to_owned()),
+                demos: parameters.demos.clone(),
+                parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
+            })
+        };
+        both.filter_map(change).collect()
+    }
+}
+
+fn verdict(
+    same: bool,
+    improved: bool,
+    measured_on: MeasuredOn,
+    baseline: &Side,
+    winner: &Side,
+) -> String {
+    let points = 100.0 * (winner.score - baseline.score);
+    let text = match (same, improved) {
+        (true, _) => {
+            "nothing beat the program as written in the search; it is what you get".to_owned()
+        }
+        (_, true) => format!("the winner is {points:+.1} points on the program as written"),
+        _ => format!(
+            "the winner of the search ({}) is {points:+.1} points on the program as written here, \
+             which is no gain; you get the program as written",
+            winner.origin
+        ),
+    };
+    match measured_on {
+        _ if winner.n == 0 => format!("{text}; there were no examples to measure it on"),
+        MeasuredOn::Used => format!("{text}; on examples that were used, which proves nothing"),
+        MeasuredOn::Test | MeasuredOn::HeldBack => text,
+    }
+}
+
 /// The cost in words.
 fn price_text(usage: &Usage) -> String {
     match usage.total_cost() {
         None if usage.priced_calls == 0 => "price unknown".to_owned(),
         _ => usage.cost_text(),
     }
+}
+
+fn tokens(usage: &Usage) -> u64 {
+    usage.prompt_tokens + usage.completion_tokens
 }
 
 fn percent(x: f64) -> String {
@@ -128,8 +295,14 @@ impl fmt::Display for Report {
             price_text(&self.usage),
             self.seconds
         )?;
+        for (name, part) in self.spent.parts() {
+            write!(f, "\n  {name:<11}{} LM calls, {} tokens", part.calls, tokens(&part))?;
+        }
         if let Some(why) = &self.stopped {
             write!(f, "\nthe search ended early: {why}")?;
+        }
+        if !self.improved || self.split == "used" {
+            write!(f, "\n{}", self.verdict)?;
         }
         if let Some(error) = &self.winner.first_error {
             write!(f, "\nthe first failure: {}", error.lines().next().unwrap_or(""))?;

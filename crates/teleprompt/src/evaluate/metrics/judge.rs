@@ -126,7 +126,7 @@ impl Metric for Judge {
                 )));
             }
         };
-        Ok(Score { value, feedback: verdict.str("feedback").map(str::to_owned) })
+        Ok(Score { feedback: verdict.str("feedback").map(str::to_owned), ..Score::from(value) })
     }
     fn name(&self) -> String {
         self.name.clone()

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use teleprompt_core::{
-    Context, Error, LmSettings, Metric, Module, Parameters, ProgramState, Record, Result,
-    TraceRecorder, TraceStep,
-};
+use teleprompt_core::{Parameters, ProgramState, Record, Result, TraceStep};
 
 use super::labeled_demos;
 use crate::data::Rng;
-use crate::optimize::Task;
-use crate::optimize::study::{Event, TracedRun};
+use crate::optimize::study::{Run, Split};
+use crate::optimize::task::over;
+use crate::optimize::{Call, Candidate, Task};
 
 /// Runs a teacher over train examples and keeps the traces of those runs that the metric accepts: a
 /// demonstration for every predictor, also for steps that no label exists for.
@@ -81,7 +79,7 @@ impl Bootstrap {
         let rng = Rng::new(task.seed).derive("teacher");
         let labels = |(path, signature): &(Arc<str>, _)| {
             let demos =
-                labeled_demos(signature, task.train, self.teacher_demos, &mut rng.derive(path));
+                labeled_demos(signature, &task.train, self.teacher_demos, &mut rng.derive(path));
             (path.clone(), demos)
         };
         task.predictors.iter().map(labels).collect()
@@ -93,11 +91,11 @@ impl Bootstrap {
         task: &Task<'_>,
         labeled: &Labels,
         example: usize,
-    ) -> Result<(usize, Option<TracedRun>)> {
+    ) -> Result<(usize, Option<Run>)> {
         for round in 0..self.max_rounds.max(1) {
             let run = self.attempt(task, labeled, example, round).await?;
             let good = |score: f64| self.metric_threshold.map_or(score > 0.0, |t| score >= t);
-            if run.score.is_some_and(good) {
+            if !run.failed() && good(run.score) {
                 return Ok((example, Some(run)));
             }
         }
@@ -110,49 +108,20 @@ impl Bootstrap {
         labeled: &Labels,
         example: usize,
         round: u64,
-    ) -> Result<TracedRun> {
-        let state = without(labeled, example);
-        let Some(data) = task.train.get(example) else { return Err(Error::Cancelled) };
-        let key = task.teacher_key(&state, data, round);
-        if let Some(run) = task.study.run(&key) {
-            return Ok(run);
-        }
-        let mut cx = task.teacher_cx.with_candidate(Arc::new(state)).with_rollout(round);
+    ) -> Result<Run> {
+        let labels = without(labeled, example);
+        // Another program is a teacher of its own; the student teaches as it is now.
+        let state = match task.teacher {
+            Some(_) => labels,
+            None => over(&labels, task.base().state()),
+        };
+        let teacher = Candidate::new("the teacher", state);
+        let mut call = Call::new(&teacher, Split::Train, example).by_teacher();
         if round > 0 {
-            cx = cx.with_settings(&LmSettings { temperature: Some(1.0), ..LmSettings::default() });
+            call = call.sampled(round, 1.0);
         }
-        let run = traced(&cx, task, data).await?;
-        task.study.record(Event::Traced { key, example, round, run: run.clone() })?;
-        Ok(run)
+        task.run(&call).await
     }
-}
-
-/// One run with its trace. Failures are data, except fatal ones.
-async fn traced(
-    cx: &Context,
-    task: &Task<'_>,
-    example: &teleprompt_core::Example,
-) -> Result<TracedRun> {
-    let trace = TraceRecorder::new();
-    let cx = cx.with_trace(trace.clone()).with_limits(Default::default());
-    let teacher = task.teacher.unwrap_or(task.program);
-    let result = teacher.call(&cx, example.inputs()).await;
-    let steps = trace.steps();
-    let result = match result {
-        Ok(prediction) => {
-            // The metric may look at the trace (`cx.trace()`); what it calls itself is not in the
-            // steps taken above.
-            let cx = cx.detached().with_trace(trace);
-            task.metric.score(&cx, example, &prediction).await
-        }
-        Err(error) => Err(error),
-    };
-    let (score, error) = match result {
-        Ok(score) => (Some(score.value), None),
-        Err(error) if error.is_fatal() => return Err(error),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    Ok(TracedRun { steps, score, error, usage: cx.meter().usage() })
 }
 
 /// The teacher's demonstrations without those made of the example itself: it may not be told the
@@ -171,7 +140,7 @@ fn without(labeled: &Labels, example: usize) -> ProgramState {
 
 /// At most one demonstration a predictor from one run: of several calls the last, or, one time in
 /// two, any of those before.
-fn take_demos(demos: &mut BTreeMap<Arc<str>, Vec<Record>>, run: TracedRun, seed: u64) {
+fn take_demos(demos: &mut BTreeMap<Arc<str>, Vec<Record>>, run: Run, seed: u64) {
     let mut calls: BTreeMap<Arc<str>, Vec<TraceStep>> = BTreeMap::new();
     for step in run.steps.into_iter().filter(|s| s.error.is_none()) {
         calls.entry(step.path.clone()).or_default().push(step);

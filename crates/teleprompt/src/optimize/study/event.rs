@@ -1,18 +1,19 @@
 //! What a journal holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::{ProgramState, TraceStep, Usage};
+use teleprompt_core::{ProgramState, Record, TraceStep, Usage};
 
 use super::Identity;
 
 /// Which examples a result is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What demonstrations are made of.
+    /// What demonstrations, instructions and rules are made of.
     Train,
     /// What candidates are chosen by.
     Val,
@@ -30,26 +31,71 @@ impl std::fmt::Display for Split {
     }
 }
 
-/// How a candidate did on one example.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ScoredRow {
-    /// The metric's score; higher is better. A failed example has the failure score, 0.
+/// Who ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The program that is compiled, under a candidate.
+    #[default]
+    Student,
+    /// The teacher.
+    Teacher,
+}
+
+/// One run of a program on one example.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The metric's score; higher is better. A run that failed has 0.
     pub score: f64,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What it used.
+    /// What the metric said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<String>,
+    /// What the metric said on single predictors, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_predictor: BTreeMap<Arc<str>, String>,
+    /// Further objectives, each higher is better.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objectives: BTreeMap<Arc<str>, f64>,
+    /// The predictor calls; only of runs on train examples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<TraceStep>,
+    /// What the program gave; only of runs on train examples.
+    #[serde(default, skip_serializing_if = "Record::is_empty")]
+    pub outputs: Record,
+    /// What the program used.
     #[serde(default)]
     pub usage: Usage,
+    /// What the metric used, where it calls LMs itself.
+    #[serde(default, skip_serializing_if = "is_unused")]
+    pub judged: Usage,
+    /// How long the run took, in milliseconds.
+    #[serde(default)]
+    pub millis: u64,
 }
 
-/// A run of a teacher on one example.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TracedRun {
-    /// The predictor calls.
-    pub steps: Vec<TraceStep>,
-    /// The metric's score; none if the run failed.
-    pub score: Option<f64>,
+impl Run {
+    /// Whether it failed, in the program or in the metric.
+    pub fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+fn is_unused(usage: &Usage) -> bool {
+    *usage == Usage::default()
+}
+
+/// A question to the LM that writes instructions, rules or feedback, and its answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The messages of the last request: role and text.
+    pub prompt: Vec<(String, String)>,
+    /// The last reply as it came.
+    pub reply: String,
+    /// What was read from it; empty if the question failed.
+    pub outputs: Record,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -86,32 +132,39 @@ pub enum Event {
         candidate: String,
         /// How it was made.
         origin: String,
+        /// The hashes of the candidates that it was made from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parents: Vec<String>,
         /// Its parameters.
         state: Arc<ProgramState>,
     },
-    /// A candidate was run on an example.
-    Scored {
+    /// A program was run on an example.
+    Ran {
         /// Hash of all that the result depends on.
         key: String,
         /// The candidate's hash.
         candidate: String,
+        /// Who ran.
+        #[serde(default)]
+        by: By,
         /// Which examples.
         split: Split,
         /// The example's place among them, from 0.
         example: usize,
+        /// Which of several runs of the same, from 0.
+        #[serde(default)]
+        rollout: u64,
         /// The result.
-        row: ScoredRow,
+        run: Run,
     },
-    /// A teacher was run on an example.
-    Traced {
-        /// Hash of all that the result depends on.
+    /// The LM that writes instructions was asked.
+    Asked {
+        /// Hash of all that the answer depends on.
         key: String,
-        /// The example's place in the train set, from 0.
-        example: usize,
-        /// The attempt, from 0.
-        round: u64,
-        /// The result.
-        run: TracedRun,
+        /// What for, in a few words.
+        what: String,
+        /// The answer.
+        asked: Asked,
     },
     /// A candidate's liking for labels was measured.
     Calibrated {
@@ -124,10 +177,21 @@ pub enum Event {
     Decided {
         /// Its hash.
         candidate: String,
-        /// Whether it is the best so far.
+        /// Whether it was taken.
         accepted: bool,
+        /// Its mean score over `n` examples, where it was scored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        score: Option<f64>,
+        /// The examples that the score rests on.
+        #[serde(default)]
+        n: usize,
         /// The reason, in words.
         why: String,
+    },
+    /// A remark of the recipe on what it does and why.
+    Noted {
+        /// The remark.
+        note: String,
     },
     /// A session ended early.
     Stopped {
@@ -153,11 +217,24 @@ impl Event {
         }
     }
 
+    /// Whether it holds a result that was paid for.
+    pub(super) fn is_result(&self) -> bool {
+        matches!(self, Event::Ran { .. } | Event::Asked { .. } | Event::Calibrated { .. })
+    }
+
+    /// Whether it follows from the results, so that a study that goes on makes it again.
+    pub(super) fn is_derived(&self) -> bool {
+        matches!(self, Event::Proposed { .. } | Event::Decided { .. } | Event::Noted { .. })
+    }
+
     /// The same result, paid for elsewhere.
     pub(super) fn without_usage(mut self) -> Self {
         match &mut self {
-            Event::Scored { row, .. } => row.usage = Usage::default(),
-            Event::Traced { run, .. } => run.usage = Usage::default(),
+            Event::Ran { run, .. } => {
+                run.usage = Usage::default();
+                run.judged = Usage::default();
+            }
+            Event::Asked { asked, .. } => asked.usage = Usage::default(),
             Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
             _ => {}
         }

@@ -8,16 +8,18 @@
 mod event;
 mod identity;
 mod journal;
+mod known;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use teleprompt_core::{Error, Result, Usage};
+use teleprompt_core::{Error, Result};
 
-pub use event::{Calibration, Event, ScoredRow, Split, TracedRun};
+pub use event::{Asked, By, Calibration, Event, Run, Split};
 pub use identity::{Identity, Source};
 use journal::Journal;
+use known::Known;
+pub use known::{CandidateFacts, Spend};
 
 /// What to do when a study of this name is about something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,17 +38,6 @@ pub struct Study {
     path: PathBuf,
     journal: Mutex<Journal>,
     known: Mutex<Known>,
-}
-
-/// State by replay.
-#[derive(Debug, Default)]
-struct Known {
-    rows: HashMap<String, ScoredRow>,
-    runs: HashMap<String, TracedRun>,
-    calibrations: HashMap<String, Calibration>,
-    usage: Usage,
-    seconds: f64,
-    events: usize,
 }
 
 impl Study {
@@ -101,11 +92,8 @@ impl Study {
                 Some(true) => return Ok(Self::with(&fork, path, journal, old)),
                 Some(false) => {}
                 None => {
-                    let result = |e: &&Event| {
-                        use Event::{Calibrated, Scored, Traced};
-                        matches!(e, Scored { .. } | Traced { .. } | Calibrated { .. })
-                    };
-                    let kept = events.iter().filter(result).cloned().map(Event::without_usage);
+                    let results = events.iter().filter(|e| e.is_result());
+                    let kept = results.cloned().map(Event::without_usage);
                     return Self::begin(&fork, path, journal, identity, kept.collect());
                 }
             }
@@ -115,7 +103,12 @@ impl Study {
 
     fn with(name: &str, path: PathBuf, journal: Journal, events: Vec<Event>) -> Self {
         let mut known = Known::default();
-        events.into_iter().for_each(|event| known.take(event));
+        for event in events {
+            if event.is_derived() {
+                known.is_news(&event);
+            }
+            known.take(event);
+        }
         Self { name: name.into(), path, journal: Mutex::new(journal), known: Mutex::new(known) }
     }
 
@@ -133,24 +126,28 @@ impl Study {
         &self.path
     }
 
-    /// Appends an event; it is on disk when this returns.
+    /// Appends an event; it is on disk when this returns. A proposal, decision or remark that the
+    /// journal has is not written again: a study that goes on comes by it once more.
     ///
     /// # Errors
     /// The journal cannot be written. What was written before stays good.
     pub fn record(&self, event: Event) -> Result<()> {
+        if event.is_derived() && !self.known().is_news(&event) {
+            return Ok(());
+        }
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(&event)?;
         self.known().take(event);
         Ok(())
     }
 
-    /// The result journaled under this key.
-    pub fn row(&self, key: &str) -> Option<ScoredRow> {
-        self.known().rows.get(key).cloned()
+    /// The run journaled under this key.
+    pub fn run(&self, key: &str) -> Option<Run> {
+        self.known().runs.get(key).cloned()
     }
 
-    /// The trace journaled under this key.
-    pub fn run(&self, key: &str) -> Option<TracedRun> {
-        self.known().runs.get(key).cloned()
+    /// The answer journaled under this key.
+    pub fn asked(&self, key: &str) -> Option<Asked> {
+        self.known().asked.get(key).cloned()
     }
 
     /// The calibration journaled under this key.
@@ -158,9 +155,19 @@ impl Study {
         self.known().calibrations.get(key).cloned()
     }
 
-    /// What all sessions of the study used together.
-    pub fn usage(&self) -> Usage {
-        self.known().usage
+    /// What all sessions of the study used together, by what for.
+    pub fn spent(&self) -> Spend {
+        self.known().spent
+    }
+
+    /// What is known of each candidate, in the order in which they were made.
+    pub fn candidates(&self) -> Vec<CandidateFacts> {
+        self.known().candidates.clone()
+    }
+
+    /// The remarks of the recipe, each once.
+    pub fn notes(&self) -> Vec<String> {
+        self.known().notes.clone()
     }
 
     /// Seconds that earlier sessions took.
@@ -171,30 +178,6 @@ impl Study {
     /// Number of events so far.
     pub fn events(&self) -> usize {
         self.known().events
-    }
-}
-
-impl Known {
-    fn take(&mut self, event: Event) {
-        self.events += 1;
-        match event {
-            Event::Scored { key, row, .. } => {
-                self.usage += row.usage;
-                self.rows.insert(key, row);
-            }
-            Event::Traced { key, run, .. } => {
-                self.usage += run.usage;
-                self.runs.insert(key, run);
-            }
-            Event::Calibrated { key, calibration } => {
-                self.usage += calibration.usage;
-                self.calibrations.insert(key, calibration);
-            }
-            Event::Stopped { seconds, .. } | Event::Finished { seconds, .. } => {
-                self.seconds += seconds;
-            }
-            _ => {}
-        }
     }
 }
 

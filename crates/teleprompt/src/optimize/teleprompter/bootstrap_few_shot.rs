@@ -6,7 +6,7 @@ use teleprompt_core::{Parameters, ProgramState, Record, Result, Signature};
 
 use crate::data::Rng;
 use crate::optimize::propose::{Bootstrap, Bootstrapped, calibrate, labeled_demos};
-use crate::optimize::{Candidate, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 
 /// Runs a teacher over train examples, keeps what the metric accepts as demonstrations for every
 /// predictor, and fills up with labelled examples.
@@ -87,7 +87,7 @@ impl BootstrapFewShot {
         rng: &mut Rng,
     ) -> Vec<Record> {
         let wanted = self.max_labeled_demos.saturating_sub(taken);
-        let drawn = labeled_demos(signature, task.train, wanted + found.examples.len(), rng);
+        let drawn = labeled_demos(signature, &task.train, wanted + found.examples.len(), rng);
         let fresh = drawn.into_iter().filter(|(i, _)| !found.examples.contains(i));
         fresh.map(|(_, demo)| demo).take(wanted).collect()
     }
@@ -103,9 +103,9 @@ impl Optimizer for BootstrapFewShot {
     fn validates(&self) -> bool {
         false
     }
-    fn cost(&self, sizes: Sizes) -> u64 {
-        sizes.train as u64 * self.max_rounds.max(1)
-            + self.calibration_examples.min(sizes.train) as u64
+    fn cost(&self, sizes: Sizes) -> Cost {
+        let attempts = sizes.train as u64 * self.max_rounds.max(1);
+        Cost::runs(attempts + self.calibration_examples.min(sizes.train) as u64)
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let order: Vec<usize> = (0..task.train.len()).collect();

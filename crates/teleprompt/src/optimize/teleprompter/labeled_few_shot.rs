@@ -6,7 +6,7 @@ use teleprompt_core::{Parameters, ProgramState, Result};
 
 use crate::data::Rng;
 use crate::optimize::propose::{calibrate, labeled_demos};
-use crate::optimize::{Candidate, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 
 /// Gives each predictor up to `k` labelled examples, balanced over the labels, in random order.
 ///
@@ -39,7 +39,7 @@ impl LabeledFewShot {
     ) -> Result<Candidate> {
         let mut state = ProgramState::default();
         for (path, signature) in &task.predictors {
-            let demos = labeled_demos(signature, task.train, self.k, &mut rng.derive(path));
+            let demos = labeled_demos(signature, &task.train, self.k, &mut rng.derive(path));
             if !demos.is_empty() {
                 let demos = demos.into_iter().map(|(_, demo)| demo).collect();
                 state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
@@ -59,8 +59,8 @@ impl Optimizer for LabeledFewShot {
     fn validates(&self) -> bool {
         false
     }
-    fn cost(&self, sizes: Sizes) -> u64 {
-        self.calibration_examples.min(sizes.train) as u64
+    fn cost(&self, sizes: Sizes) -> Cost {
+        Cost::runs(self.calibration_examples.min(sizes.train) as u64)
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let rng = Rng::new(task.seed).derive("labeled");

@@ -7,7 +7,7 @@ use teleprompt_core::Result;
 use super::{BootstrapFewShot, LabeledFewShot};
 use crate::data::Rng;
 use crate::optimize::search::{RandomSearch, Search};
-use crate::optimize::{Candidate, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 
 /// Bootstraps with several orders and sizes and keeps the candidate that does best on the
 /// validation examples. The program as written and plain labelled demonstrations are candidates,
@@ -83,7 +83,7 @@ impl BootstrapFewShotWithRandomSearch {
         let rng = Rng::new(task.seed);
         let mut order: Vec<usize> = (0..task.train.len()).collect();
         match point {
-            Point::Baseline => Ok(Candidate::baseline()),
+            Point::Baseline => Ok(task.base().clone()),
             Point::Labeled => {
                 let labeled = LabeledFewShot {
                     k: self.max_labeled_demos,
@@ -116,11 +116,11 @@ impl Optimizer for BootstrapFewShotWithRandomSearch {
     fn validates(&self) -> bool {
         true
     }
-    fn cost(&self, sizes: Sizes) -> u64 {
+    fn cost(&self, sizes: Sizes) -> Cost {
         let points = self.num_candidate_programs as u64 + 3;
         let bootstraps = points.saturating_sub(2) * sizes.train as u64 * self.max_rounds.max(1);
         let calibrations = (points - 1) * self.calibration_examples.min(sizes.train) as u64;
-        points * sizes.val as u64 + bootstraps + calibrations
+        Cost::runs(points * sizes.val as u64 + bootstraps + calibrations)
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let mut search = RandomSearch::new(self.points()).stop_at(self.stop_at_score);

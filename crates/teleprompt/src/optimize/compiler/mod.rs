@@ -1,0 +1,298 @@
+//! Running an optimizer: budget, study, baseline, report.
+
+mod session;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use teleprompt_core::{Context, Error, Limits, Lm, Metric, MetricHandle, Module, Program, Result};
+
+use self::session::Session;
+use super::progress::{Progress, Silent};
+use super::report::Report;
+use super::splits::Splits;
+use super::study::{Identity, OnChange, Source, Study, default_dir};
+use super::task::{Objective, ProgramRunner, Runner, Stops, program_identity};
+use super::{Candidate, Optimizer};
+use crate::data::Dataset;
+use crate::module::Tuned;
+
+/// A compiled program and the facts about it.
+pub struct Compiled<M> {
+    /// The program with the winner's parameters laid over it.
+    pub program: Tuned<M>,
+    /// The program as written beside the winner.
+    pub report: Report,
+}
+
+/// Runs an [`Optimizer`]. See [`crate::optimize`] for an example.
+pub struct Compiler<O> {
+    optimizer: O,
+    metric: MetricHandle,
+    val: Option<Dataset>,
+    test: Option<Dataset>,
+    teacher: Option<Program>,
+    teacher_cx: Option<Context>,
+    prompt_cx: Option<Context>,
+    runner: Box<dyn Runner>,
+    objective: Objective,
+    lms: Vec<Arc<str>>,
+    stops: Stops,
+    limits: Limits,
+    study: Option<String>,
+    studies: PathBuf,
+    on_change: OnChange,
+    seed: u64,
+    concurrency: usize,
+    progress: Box<dyn Progress>,
+}
+
+impl<O: Optimizer> Compiler<O> {
+    /// A compiler with defaults: no limits, seed 0, 8 examples at the same time, the student as its
+    /// own teacher, studies in `.teleprompt/studies`.
+    pub fn new(optimizer: O, metric: impl Metric) -> Self {
+        Self {
+            optimizer,
+            metric: MetricHandle::new(metric),
+            val: None,
+            test: None,
+            teacher: None,
+            teacher_cx: None,
+            prompt_cx: None,
+            runner: Box::new(ProgramRunner),
+            objective: Objective::Quality,
+            lms: Vec::new(),
+            stops: Stops::default(),
+            limits: Limits::default(),
+            study: None,
+            studies: default_dir(),
+            on_change: OnChange::Refuse,
+            seed: 0,
+            concurrency: 8,
+            progress: Box::new(Silent),
+        }
+    }
+
+    /// Examples to choose candidates by. Default: a third of the train examples, if the optimizer
+    /// needs any.
+    #[must_use]
+    pub fn val(mut self, data: &Dataset) -> Self {
+        self.val = Some(data.clone());
+        self
+    }
+
+    /// Examples to measure the result on. Default: some are held back.
+    #[must_use]
+    pub fn test(mut self, data: &Dataset) -> Self {
+        self.test = Some(data.clone());
+        self
+    }
+
+    /// Another program as the teacher: compiled or not, of the same predictors.
+    #[must_use]
+    pub fn teacher(mut self, teacher: Program) -> Self {
+        self.teacher = Some(teacher);
+        self
+    }
+
+    /// Another context, with another LM, for the teacher.
+    #[must_use]
+    pub fn teacher_context(mut self, cx: Context) -> Self {
+        self.teacher_cx = Some(cx);
+        self
+    }
+
+    /// Another context, with another LM, for writing instructions, rules and feedback. Default: that
+    /// of the program. A stronger LM pays here: it is asked seldom.
+    #[must_use]
+    pub fn prompt_context(mut self, cx: Context) -> Self {
+        self.prompt_cx = Some(cx);
+        self
+    }
+
+    /// Who runs candidates on examples. Default: the program, scored by the metric.
+    #[must_use]
+    pub fn runner(mut self, runner: impl Runner + 'static) -> Self {
+        self.runner = Box::new(runner);
+        self
+    }
+
+    /// What the winner is chosen by. Default: quality.
+    #[must_use]
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.objective = objective;
+        self
+    }
+
+    /// LMs that predictors may use, by names that the context knows: after the search, each predictor
+    /// of the winner is tried with each of them, one predictor at a time. Default: none, so that all
+    /// stay with the LM they have.
+    #[must_use]
+    pub fn lms<S: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.lms = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Ends the search at this mean validation score. Default: never.
+    #[must_use]
+    pub fn stop_at_score(mut self, score: f64) -> Self {
+        self.stops.score = Some(score);
+        self
+    }
+
+    /// Ends the search after so many candidates in a row, scored on all validation examples, of
+    /// which none was better. Default: never.
+    #[must_use]
+    pub fn stop_without_improvement(mut self, candidates: usize) -> Self {
+        self.stops.no_improvement = Some(candidates);
+        self
+    }
+
+    /// Ends the search when this file exists, so that another process can stop it. Default: none.
+    #[must_use]
+    pub fn stop_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stops.file = Some(file.into());
+        self
+    }
+
+    /// Limits of the whole study, all sessions together. The evaluation of the result is paid from
+    /// them, too.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The study's name. Default: made from what the study is about, so that the same compile goes
+    /// on where it stopped.
+    #[must_use]
+    pub fn study(mut self, name: impl Into<String>) -> Self {
+        self.study = Some(name.into());
+        self
+    }
+
+    /// The folder for studies.
+    #[must_use]
+    pub fn studies_in(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.studies = dir.into();
+        self
+    }
+
+    /// What to do when the study of this name is about something else.
+    #[must_use]
+    pub fn on_change(mut self, on_change: OnChange) -> Self {
+        self.on_change = on_change;
+        self
+    }
+
+    /// Seed of everything random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Examples run at the same time.
+    #[must_use]
+    pub fn concurrency(mut self, n: usize) -> Self {
+        self.concurrency = n.max(1);
+        self
+    }
+
+    /// Who is told about what goes on.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Progress + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Compiles a program. The program itself is not changed.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], a used-up budget before there is any result, a fatal error of the LM or
+    /// the disk; the study keeps what was done, and the same call goes on from there.
+    pub async fn compile<M: Module + Clone>(
+        &self,
+        cx: &Context,
+        program: &M,
+        train: &Dataset,
+    ) -> Result<Compiled<M>> {
+        let (winner, report) = self.run(cx, &Program::new(program.clone()), train).await?;
+        Ok(Compiled { program: Tuned::new(program.clone(), (*winner.state).clone()), report })
+    }
+
+    pub(super) async fn run(
+        &self,
+        cx: &Context,
+        program: &Program,
+        train: &Dataset,
+    ) -> Result<(Candidate, Report)> {
+        let validates = self.optimizer.validates() || !self.lms.is_empty();
+        let (val, test) = (self.val.as_ref(), self.test.as_ref());
+        let splits = Splits::new(train, val, test, validates, self.seed)?;
+        self.check_teacher(program)?;
+        for name in &self.lms {
+            cx.lm_named(Some(name))?;
+        }
+        let cx = &cx.with_seed(self.seed);
+        let own = |other: &Option<Context>| {
+            other.clone().unwrap_or_else(|| cx.clone()).with_seed(self.seed)
+        };
+        let (teacher_cx, prompt_cx) = (own(&self.teacher_cx), own(&self.prompt_cx));
+        let identity = self.identity([cx, &teacher_cx, &prompt_cx], program, &splits);
+        let name = match &self.study {
+            Some(name) => name.clone(),
+            None => format!("{}-{}", self.optimizer.name(), identity.short_hash()),
+        };
+        let study = Study::open(&self.studies, &name, &identity, self.on_change)?;
+        let session = Session { compiler: self, study: &study, splits: &splits, program };
+        session.run(cx, &teacher_cx, &prompt_cx).await
+    }
+
+    fn check_teacher(&self, program: &Program) -> Result<()> {
+        let Some(teacher) = &self.teacher else { return Ok(()) };
+        let paths = |p: &Program| -> Vec<_> {
+            p.bound().predictors.iter().map(|(path, _)| path.clone()).collect()
+        };
+        let (student, teacher) = (paths(program), paths(teacher));
+        if student == teacher {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "the teacher's predictors ({}) are not the student's ({}); traces could not be matched",
+            teacher.join(", "),
+            student.join(", ")
+        )))
+    }
+
+    fn identity(&self, cxs: [&Context; 3], program: &Program, splits: &Splits) -> Identity {
+        let source = |data: &Dataset| Source { n: data.len(), hash: data.hash() };
+        let lm = |cx: &Context| json!({"lm": cx.lm().identity(), "settings": cx.settings()});
+        let [student, teacher, prompt] = cxs;
+        let writer = self.optimizer.writes().then(|| lm(prompt));
+        let identity = |name: &Arc<str>| {
+            let handle = student.lm_named(Some(name)).ok()?;
+            Some((name.to_string(), Value::String(handle.identity())))
+        };
+        let choice: serde_json::Map<String, Value> = self.lms.iter().filter_map(identity).collect();
+        Identity {
+            format: 2,
+            program: program_identity(program),
+            teacher: self.teacher.as_ref().map_or(Value::Null, program_identity),
+            train: source(&splits.train),
+            val: source(&splits.val),
+            test: source(&splits.test),
+            metric: self.metric.name(),
+            lm: json!({
+                "student": lm(student), "teacher": lm(teacher), "prompt": writer, "choice": choice,
+                "adapter": student.adapter().name(),
+            }),
+            optimizer: json!({
+                "name": self.optimizer.name(), "settings": self.optimizer.settings(),
+                "objective": self.objective, "runner": self.runner.identity(),
+            }),
+            seed: self.seed,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! One session of a study: baseline, search, winner, report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use teleprompt_core::{Context, Error, Limits, Parameters, Program, ProgramState, Result, Usage};
+
+use super::Compiler;
+use crate::optimize::report::{Facts, Report};
+use crate::optimize::splits::Splits;
+use crate::optimize::study::{Event, Run, Split, Study};
+use crate::optimize::task::{Keys, Standing, Stops, predictors};
+use crate::optimize::{Candidate, Optimizer, Sizes, Task, race};
+
+pub(super) struct Session<'a, O> {
+    pub compiler: &'a Compiler<O>,
+    pub study: &'a Study,
+    pub splits: &'a Splits,
+    pub program: &'a Program,
+}
+
+/// The contexts of a search.
+struct Contexts {
+    student: Context,
+    teacher: Context,
+    prompt: Context,
+}
+
+impl Contexts {
+    /// All on the student's meter, so that one budget holds for all.
+    fn new(student: Context, teacher: &Context, prompt: &Context) -> Self {
+        let join = |cx: &Context| {
+            cx.with_meter(student.meter().clone()).with_cancel(student.cancel().clone())
+        };
+        Self { teacher: join(teacher), prompt: join(prompt), student }
+    }
+}
+
+impl<O: Optimizer> Session<'_, O> {
+    pub async fn run(
+        &self,
+        cx: &Context,
+        teacher_cx: &Context,
+        prompt_cx: &Context,
+    ) -> Result<(Candidate, Report)> {
+        let started = Instant::now();
+        let before = self.study.spent().total();
+        let cx = cx.with_limits(self.remaining(before));
+        let all = Contexts::new(cx, teacher_cx, prompt_cx);
+        let result = self.phases(&all, before, started).await;
+        if let Err(error) = &result {
+            let seconds = started.elapsed().as_secs_f64();
+            self.study.record(Event::Stopped { why: error.to_string(), seconds })?;
+        }
+        result
+    }
+
+    async fn phases(
+        &self,
+        all: &Contexts,
+        before: Usage,
+        started: Instant,
+    ) -> Result<(Candidate, Report)> {
+        let baseline = Candidate::baseline();
+        // Stop conditions end the search alone: what it started from and what it found are measured.
+        let task = self.task(all, Stops::default());
+        for remark in &self.splits.remarks {
+            task.note(remark)?;
+        }
+        self.compiler.progress.note("the program as written, on the test split");
+        let plain = race::full(&task, &baseline, Split::Test).await?;
+        let limits = self.without_reserve(&all.student, before, usage_of(&plain));
+        let share = Contexts::new(all.student.with_limits(limits), &all.teacher, &all.prompt);
+        let (winner, stopped) =
+            self.search(&self.task(&share, self.compiler.stops.clone())).await?;
+        self.compiler.progress.note("the winner, on the test split");
+        let tuned = race::full(&task, &winner, Split::Test).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let facts = Facts {
+            optimizer: (self.compiler.optimizer.name(), self.compiler.optimizer.settings()),
+            metric: self.compiler.metric.clone(),
+            splits: self.splits,
+            study: self.study,
+            program: self.program,
+            objective: self.compiler.objective,
+            winner: &winner,
+            plain: &plain,
+            tuned: &tuned,
+            stopped,
+            seconds: seconds + self.study.seconds(),
+        };
+        let report = facts.report();
+        let value = serde_json::to_value(&report).map_err(|e| Error::Study(e.to_string()))?;
+        self.study.record(Event::Finished { report: value, seconds })?;
+        Ok((if report.improved { winner } else { baseline }, report))
+    }
+
+    fn task(&self, all: &Contexts, stops: Stops) -> Task<'_> {
+        let compiler = self.compiler;
+        let (program, teacher) = (self.program, compiler.teacher.as_ref());
+        let base = Candidate::baseline();
+        let keys = Keys::new(
+            [&all.student, &all.teacher, &all.prompt],
+            program,
+            teacher.unwrap_or(program),
+            &compiler.metric,
+            &compiler.runner.identity(),
+        );
+        Task {
+            cx: all.student.clone(),
+            program,
+            predictors: predictors(program, &base),
+            teacher,
+            teacher_cx: all.teacher.clone(),
+            prompt_cx: all.prompt.clone(),
+            train: self.splits.train.clone(),
+            val: self.splits.val.clone(),
+            test: self.splits.test.clone(),
+            metric: &compiler.metric,
+            study: self.study,
+            seed: compiler.seed,
+            concurrency: compiler.concurrency,
+            progress: &*compiler.progress,
+            base,
+            runner: &*compiler.runner,
+            standing: Arc::new(Standing::new(stops, compiler.objective)),
+            keys: Arc::new(keys),
+        }
+    }
+
+    /// The search's result, or, when it was stopped or its share of the budget is used up, the best
+    /// so far.
+    async fn search(&self, task: &Task<'_>) -> Result<(Candidate, Option<String>)> {
+        let optimizer = &self.compiler.optimizer;
+        let (train, val) = (self.splits.train.len(), self.splits.val.len());
+        let cost = optimizer.cost(Sizes { train, val, predictors: task.predictors.len() });
+        let name = optimizer.name();
+        self.compiler.progress.note(&format!(
+            "{name}: at most {} program runs and {} questions",
+            cost.runs, cost.questions
+        ));
+        let result = match optimizer.search(task).await {
+            Ok(found) => self.choose_lms(task, &found).await.map(|()| found),
+            Err(error) => Err(error),
+        };
+        let chosen = |found: Candidate| match task.scored().is_empty() {
+            // Nothing was validated: the recipe's word is all there is.
+            true => found,
+            false => task.winner(),
+        };
+        match result {
+            Ok(found) => Ok((chosen(found), None)),
+            Err(error @ (Error::Budget(_) | Error::Stopped(_))) => {
+                Ok((task.winner(), Some(error.to_string())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tries each predictor of the candidate with each LM that it may use, one predictor at a time.
+    async fn choose_lms(&self, task: &Task<'_>, found: &Candidate) -> Result<()> {
+        if self.compiler.lms.is_empty() {
+            return Ok(());
+        }
+        let mut start = if task.scored().is_empty() { found.clone() } else { task.winner() };
+        task.validate(&start).await?;
+        for (path, _) in &task.predictors {
+            for lm in &self.compiler.lms {
+                let mut state = ProgramState::default();
+                let named = Parameters { lm: Some(lm.clone()), ..Parameters::default() };
+                state.insert(path.clone(), named);
+                let origin = format!("{}, {path} on {lm}", start.origin);
+                let candidate = task.based_on(&start).propose(origin, state)?;
+                task.validate(&candidate).await?;
+            }
+            start = task.winner();
+        }
+        Ok(())
+    }
+
+    /// What earlier sessions left of the limits.
+    fn remaining(&self, spent: Usage) -> Limits {
+        let limits = self.compiler.limits;
+        let seconds = Duration::from_secs_f64(self.study.seconds().max(0.0));
+        Limits {
+            calls: limits.calls.map(|n| n.saturating_sub(spent.calls - spent.cache_hits)),
+            tokens: limits
+                .tokens
+                .map(|n| n.saturating_sub(spent.prompt_tokens + spent.completion_tokens)),
+            cost: limits.cost.map(|c| c.saturating_sub(spent.cost)),
+            time: limits.time.map(|t| t.saturating_sub(seconds)),
+        }
+    }
+
+    /// What the search may use: all that is left but the evaluation of its result.
+    fn without_reserve(&self, cx: &Context, before: Usage, reserve: Usage) -> Limits {
+        let limits = self.remaining(before);
+        let now = cx.meter().usage();
+        let calls = now.calls - now.cache_hits + reserve.calls;
+        let tokens = now.prompt_tokens + now.completion_tokens;
+        // A compiled prompt is longer than the plain one; how much is not known yet.
+        let later = 3 * (reserve.prompt_tokens + reserve.completion_tokens);
+        let cost = now.cost + reserve.cost.times(3);
+        Limits {
+            calls: limits.calls.map(|n| n.saturating_sub(calls)),
+            tokens: limits.tokens.map(|n| n.saturating_sub(tokens + later)),
+            cost: limits.cost.map(|c| c.saturating_sub(cost)),
+            time: limits.time.map(|t| t.mul_f64(0.8)),
+        }
+    }
+}
+
+fn usage_of(runs: &[Run]) -> Usage {
+    let mut usage = Usage::default();
+    for run in runs {
+        usage += run.usage;
+        usage += run.judged;
+    }
+    usage
+}

@@ -1,0 +1,129 @@
+//! Running candidates on examples.
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use teleprompt_core::{Error, LmSettings, Result};
+
+use super::{RunCall, Task};
+use crate::optimize::Candidate;
+use crate::optimize::study::{By, Event, Run, Split};
+
+/// One run that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'c> {
+    /// Whose parameters.
+    pub candidate: &'c Candidate,
+    /// Who runs. Default: the student.
+    pub by: By,
+    /// Which examples.
+    pub split: Split,
+    /// The example's place among them, from 0.
+    pub place: usize,
+    /// Which of several runs of the same, from 0.
+    pub rollout: u64,
+    /// The sampling temperature; none: as the program and the context say.
+    pub temperature: Option<f64>,
+}
+
+impl<'c> Call<'c> {
+    /// A run of the student as its settings are.
+    pub fn new(candidate: &'c Candidate, split: Split, place: usize) -> Self {
+        Self { candidate, by: By::Student, split, place, rollout: 0, temperature: None }
+    }
+
+    /// By the teacher.
+    #[must_use]
+    pub fn by_teacher(mut self) -> Self {
+        self.by = By::Teacher;
+        self
+    }
+
+    /// One of several runs of the same, sampled at this temperature.
+    #[must_use]
+    pub fn sampled(mut self, rollout: u64, temperature: f64) -> Self {
+        (self.rollout, self.temperature) = (rollout, Some(temperature));
+        self
+    }
+}
+
+impl Task<'_> {
+    /// Runs a program on an example, or gives what the study knows of it. A run that fails scores 0
+    /// and says why.
+    ///
+    /// # Errors
+    /// A fatal error of the LM, the budget or the journal, or a stop condition.
+    pub async fn run(&self, call: &Call<'_>) -> Result<Run> {
+        let Some(example) = self.examples(call.split).get(call.place) else {
+            return Err(Error::Other(format!("there is no {} example {}", call.split, call.place)));
+        };
+        let key = self.run_key(call, example);
+        if let Some(run) = self.study.run(&key) {
+            return Ok(run);
+        }
+        self.standing.check()?;
+        let (cx, program) = match call.by {
+            By::Student => (&self.cx, self.program),
+            By::Teacher => (&self.teacher_cx, self.teacher.unwrap_or(self.program)),
+        };
+        let mut cx = cx.with_rollout(call.rollout);
+        if call.temperature.is_some() {
+            let temperature = call.temperature.map(|t| t as f32);
+            cx = cx.with_settings(&LmSettings { temperature, ..LmSettings::default() });
+        }
+        let trace = call.split == Split::Train;
+        let (candidate, metric) = (call.candidate, self.metric);
+        let split = call.split;
+        let wanted = RunCall { cx: &cx, program, candidate, example, metric, split, trace };
+        let run = self.runner.run(wanted).await?;
+        self.study.record(Event::Ran {
+            key,
+            candidate: candidate.hash.clone(),
+            by: call.by,
+            split: call.split,
+            example: call.place,
+            rollout: call.rollout,
+            run: run.clone(),
+        })?;
+        Ok(run)
+    }
+
+    /// Runs many, at most `concurrency` at a time, and gives them in the order of the calls.
+    ///
+    /// # Errors
+    /// Those of [`Task::run`]; what was journaled until then is kept.
+    pub async fn run_all(&self, calls: &[Call<'_>]) -> Result<Vec<Run>> {
+        self.run_each(calls, |_| {}).await
+    }
+
+    /// The runs of a candidate on some examples of a split, told as an evaluation.
+    ///
+    /// # Errors
+    /// Those of [`Task::run`].
+    pub async fn runs(
+        &self,
+        candidate: &Candidate,
+        split: Split,
+        places: &[usize],
+    ) -> Result<Vec<Run>> {
+        let calls: Vec<Call<'_>> =
+            places.iter().map(|place| Call::new(candidate, split, *place)).collect();
+        let mut progress = self.progress.evaluation(&candidate.origin, split, calls.len());
+        self.run_each(&calls, |run| progress.row(run)).await
+    }
+
+    async fn run_each(&self, calls: &[Call<'_>], mut done: impl FnMut(&Run)) -> Result<Vec<Run>> {
+        let mut waiting = calls.iter();
+        let mut running = FuturesOrdered::new();
+        let mut runs = Vec::with_capacity(calls.len());
+        loop {
+            while running.len() < self.concurrency {
+                let Some(call) = waiting.next() else { break };
+                running.push_back(self.run(call));
+            }
+            let Some(run) = running.next().await else { return Ok(runs) };
+            let run = run?;
+            done(&run);
+            runs.push(run);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Who really runs a candidate: the program itself, or somebody outside.
+
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder};
+
+use crate::evaluate::score_example;
+use crate::optimize::Candidate;
+use crate::optimize::study::{Run, Split};
+
+/// A run that the study does not know yet.
+#[derive(Clone, Copy)]
+pub struct RunCall<'a> {
+    /// With rollout and temperature set.
+    pub cx: &'a Context,
+    /// The student or the teacher.
+    pub program: &'a Program,
+    /// Whose parameters.
+    pub candidate: &'a Candidate,
+    /// The example.
+    pub example: &'a Example,
+    /// Higher is better.
+    pub metric: &'a MetricHandle,
+    /// Which examples it is one of.
+    pub split: Split,
+    /// Whether the run's predictor calls and outputs are wanted.
+    pub trace: bool,
+}
+
+/// Runs candidates on examples. The usual one runs the program and asks the metric; others let a
+/// user's own loop do it, or score a text.
+pub trait Runner: Send + Sync {
+    /// Runs once. What goes wrong with this example is in the run.
+    ///
+    /// # Errors
+    /// What must stop the search.
+    fn run<'a>(&'a self, call: RunCall<'a>) -> BoxFuture<'a, Result<Run>>;
+
+    /// What its results depend on besides program, data, metric and LM. Default: nothing.
+    fn identity(&self) -> String {
+        String::new()
+    }
+}
+
+/// Runs the program and asks the metric.
+pub(in crate::optimize) struct ProgramRunner;
+
+impl Runner for ProgramRunner {
+    fn run<'a>(&'a self, call: RunCall<'a>) -> BoxFuture<'a, Result<Run>> {
+        Box::pin(run(call))
+    }
+}
+
+async fn run(call: RunCall<'_>) -> Result<Run> {
+    let started = Instant::now();
+    let recorder = call.trace.then(TraceRecorder::new);
+    let mut cx = call.cx.with_candidate(call.candidate.state().clone());
+    // The metric may look at the trace (`cx.trace()`).
+    let mut metric_cx = cx.detached();
+    if let Some(recorder) = &recorder {
+        cx = cx.with_trace(recorder.clone());
+        metric_cx = metric_cx.with_trace(recorder.clone());
+    }
+    let row = score_example(&cx, &metric_cx, call.program, call.metric, call.example).await;
+    let error = match row.error {
+        Some(error) if error.is_fatal() => return Err(error),
+        error => error.map(|e| e.to_string()),
+    };
+    let outputs = row.prediction.filter(|_| call.trace).map(|p| p.output);
+    Ok(Run {
+        score: if error.is_some() { 0.0 } else { row.score },
+        error,
+        feedback: row.feedback,
+        by_predictor: row.by_predictor,
+        objectives: row.objectives,
+        steps: recorder.map(|r| r.steps()).unwrap_or_default(),
+        outputs: outputs.unwrap_or_default(),
+        usage: row.usage,
+        judged: row.metric_usage,
+        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}

@@ -1,0 +1,187 @@
+//! Which candidates were scored, which is best, and whether the search is to stop.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use teleprompt_core::{Error, Result, Usage};
+
+use super::Task;
+use super::objective::{Means, Objective};
+use crate::evaluate::stats;
+use crate::optimize::Candidate;
+use crate::optimize::study::{Event, Run, Split};
+
+/// When a search ends besides its budget. Default: never.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stops {
+    /// At this mean validation score.
+    pub score: Option<f64>,
+    /// After so many candidates in a row, scored on all validation examples, of which none was
+    /// better.
+    pub no_improvement: Option<usize>,
+    /// When this file exists.
+    pub file: Option<PathBuf>,
+}
+
+/// What the search knows of its candidates so far.
+pub(in crate::optimize) struct Standing {
+    stops: Stops,
+    objective: Objective,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    scored: Vec<(Candidate, Means)>,
+    since_best: usize,
+    stopped: Option<String>,
+}
+
+impl Standing {
+    pub fn new(stops: Stops, objective: Objective) -> Self {
+        Self { stops, objective, inner: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the search may go on.
+    pub fn check(&self) -> Result<()> {
+        if let Some(why) = self.inner().stopped.clone() {
+            return Err(Error::Stopped(why));
+        }
+        match &self.stops.file {
+            Some(file) if file.exists() => {
+                Err(Error::Stopped(format!("the stop file {} is there", file.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The best candidate that was scored on all validation examples.
+    pub fn winner(&self) -> Option<(Candidate, f64)> {
+        let inner = self.inner();
+        let means: Vec<Means> = inner.scored.iter().map(|(_, m)| *m).collect();
+        let (candidate, means) = inner.scored.get(self.objective.choose(&means)?)?;
+        Some((candidate.clone(), means.score))
+    }
+
+    /// All of them with their scores, in the order in which they were scored.
+    pub fn scored(&self) -> Vec<(Candidate, f64)> {
+        self.inner().scored.iter().map(|(c, m)| (c.clone(), m.score)).collect()
+    }
+
+    /// Takes a scored candidate; whether it is the winner now.
+    fn enter(&self, candidate: &Candidate, means: Means) -> bool {
+        let mut inner = self.inner();
+        if !inner.scored.iter().any(|(c, _)| c.hash == candidate.hash) {
+            inner.scored.push((candidate.clone(), means));
+        }
+        drop(inner);
+        let won = self.winner().is_some_and(|(winner, _)| winner.hash == candidate.hash);
+        let mut inner = self.inner();
+        inner.since_best = if won { 0 } else { inner.since_best + 1 };
+        if let Some(goal) = self.stops.score.filter(|goal| won && means.score >= *goal) {
+            inner.stopped = Some(format!("the validation score reached {goal}"));
+        }
+        if self.stops.no_improvement.is_some_and(|most| inner.since_best >= most.max(1)) {
+            let n = inner.since_best;
+            inner.stopped = Some(format!("{n} candidates in a row were no better"));
+        }
+        won
+    }
+}
+
+impl Task<'_> {
+    /// Scores a candidate on all validation examples, takes it or turns it down, and gives its mean
+    /// score.
+    ///
+    /// # Errors
+    /// Those of [`Task::runs`].
+    pub async fn validate(&self, candidate: &Candidate) -> Result<f64> {
+        let places: Vec<usize> = (0..self.val.len()).collect();
+        let runs = self.runs(candidate, Split::Val, &places).await?;
+        self.consider(candidate, &runs)?;
+        Ok(mean_score(&runs))
+    }
+
+    /// Takes a candidate that was run on all validation examples, or turns it down; whether it is the
+    /// best so far. A tie goes to the earlier one.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn consider(&self, candidate: &Candidate, runs: &[Run]) -> Result<bool> {
+        let before = self.standing.winner();
+        let means = means(runs);
+        let accepted = self.standing.enter(candidate, means);
+        let (n, score) = (runs.len(), means.score);
+        let why = match before {
+            None => format!("{score:.4} on {n} validation examples, the first"),
+            Some((best, b)) if best.hash == candidate.hash => {
+                format!("{score:.4} on {n} validation examples, as before ({b:.4})")
+            }
+            Some((_, b)) => format!("{score:.4} on {n} validation examples, best before {b:.4}"),
+        };
+        self.decide(candidate, accepted, Some(score), n, why)?;
+        Ok(accepted)
+    }
+
+    /// Turns a candidate down, or says why something became none.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn reject(&self, candidate: &Candidate, why: impl Into<String>) -> Result<()> {
+        self.decide(candidate, false, None, 0, why)
+    }
+
+    /// Journals a decision of the recipe's own, such as on a minibatch.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn decide(
+        &self,
+        candidate: &Candidate,
+        accepted: bool,
+        score: Option<f64>,
+        n: usize,
+        why: impl Into<String>,
+    ) -> Result<()> {
+        let (candidate, why) = (candidate.hash.clone(), why.into());
+        self.study.record(Event::Decided { candidate, accepted, score, n, why })
+    }
+
+    /// The best candidate so far of those scored on all validation examples; the start if there is
+    /// none.
+    pub fn winner(&self) -> Candidate {
+        self.standing.winner().map_or_else(|| self.base.clone(), |(candidate, _)| candidate)
+    }
+
+    /// The candidates that were scored on all validation examples, with their mean scores, in the order
+    /// in which they were scored.
+    pub fn scored(&self) -> Vec<(Candidate, f64)> {
+        self.standing.scored()
+    }
+}
+
+/// The mean score; higher is better. 0 for no runs.
+pub fn mean_score(runs: &[Run]) -> f64 {
+    if runs.is_empty() {
+        return 0.0;
+    }
+    stats::mean(&runs.iter().map(|r| r.score).collect::<Vec<_>>())
+}
+
+fn means(runs: &[Run]) -> Means {
+    let n = runs.len().max(1) as f64;
+    let mut usage = Usage::default();
+    runs.iter().for_each(|r| usage += r.usage);
+    Means {
+        score: mean_score(runs),
+        dollars: usage.total_cost().map(|cost| cost.as_dollars() / n),
+        tokens: (usage.prompt_tokens + usage.completion_tokens) as f64 / n,
+        millis: runs.iter().map(|r| r.millis as f64).sum::<f64>() / n,
+    }
+}
