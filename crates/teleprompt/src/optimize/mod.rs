@@ -22,6 +22,7 @@
 //! ```
 
 mod compiler;
+pub mod compose;
 mod progress;
 pub mod propose;
 pub mod race;
