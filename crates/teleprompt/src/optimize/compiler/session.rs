@@ -1,5 +1,6 @@
 //! One session of a study: baseline, search, winner, report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub(super) struct Session<'a, O> {
     pub study: &'a Study,
     pub splits: &'a Splits,
     pub program: &'a Program,
+    pub taught: Arc<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 /// The contexts of a search.
@@ -111,6 +113,7 @@ impl<O: Optimizer> Session<'_, O> {
             program,
             predictors: predictors(program, &base),
             teacher,
+            taught: self.taught.clone(),
             teacher_cx: all.teacher.clone(),
             prompt_cx: all.prompt.clone(),
             train: self.splits.train.clone(),
