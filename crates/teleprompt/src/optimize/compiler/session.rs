@@ -73,8 +73,7 @@ impl<O: Optimizer> Session<'_, O> {
         let plain = race::full(&task, &baseline, Split::Test).await?;
         let limits = self.without_reserve(&all.student, before, usage_of(&plain));
         let share = Contexts::new(all.student.with_limits(limits), &all.teacher, &all.prompt);
-        let (winner, stopped) =
-            self.search(&self.task(&share, self.compiler.stops.clone())).await?;
+        let (winner, stopped) = self.search(&self.searching(&share, &plain)).await?;
         self.compiler.progress.note("the winner, on the test split");
         let tuned = race::full(&task, &winner, Split::Test).await?;
         let seconds = started.elapsed().as_secs_f64();
@@ -95,6 +94,14 @@ impl<O: Optimizer> Session<'_, O> {
         let value = serde_json::to_value(&report).map_err(|e| Error::Study(e.to_string()))?;
         self.study.record(Event::Finished { report: value, seconds })?;
         Ok((if report.improved { winner } else { baseline }, report))
+    }
+
+    /// The task of the search itself: with stop conditions, and told what it may use.
+    fn searching(&self, share: &Contexts, plain: &[Run]) -> Task<'_> {
+        let mut task = self.task(share, self.compiler.stops.clone());
+        let reported = 2 * usage_of(plain).calls;
+        task.allowance = self.compiler.limits.calls.map(|n| n.saturating_sub(reported));
+        task
     }
 
     fn task(&self, all: &Contexts, stops: Stops) -> Task<'_> {
@@ -123,6 +130,7 @@ impl<O: Optimizer> Session<'_, O> {
             study: self.study,
             seed: compiler.seed,
             concurrency: compiler.concurrency,
+            allowance: None,
             progress: &*compiler.progress,
             base,
             runner: &*compiler.runner,

@@ -69,6 +69,9 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Examples run at the same time, at least 1.
     pub concurrency: usize,
+    /// LM calls that the whole search may take, where calls are limited; the same in every session of
+    /// a study.
+    pub allowance: Option<u64>,
     /// Told about what goes on.
     pub progress: &'a dyn Progress,
     /// What the search starts from; candidates are laid over it.

@@ -57,6 +57,7 @@ impl Task<'_> {
             return Err(Error::Other(format!("there is no {} example {}", call.split, call.place)));
         };
         let key = self.run_key(call, example);
+        self.standing.count_run(&key);
         if let Some(run) = self.study.run(&key) {
             return Ok(run);
         }
