@@ -1,7 +1,8 @@
-//! Stage 1, candidates: where demonstrations come from.
+//! Stage 1, candidates: where demonstrations and the cuts of decisions come from.
 
 mod bootstrap;
 mod calibrate;
+pub mod decide;
 mod labeled;
 
 pub use bootstrap::{Bootstrap, Bootstrapped};
