@@ -73,7 +73,8 @@ async fn what_is_no_number_is_worst() {
 /// (replies, failures allowed, what comes of it, calls); `!` fails.
 #[tokio::test]
 async fn failed_attempts_are_passed_over_and_counted_anew_in_every_call() {
-    let table: [(&[&str], u32, Result<&str, &str>, u64); 6] = [
+    type Case = (&'static [&'static str], u32, Result<&'static str, &'static str>, u64);
+    let table: [Case; 6] = [
         (&["!1", "a", "ab"], 3, Ok("ab"), 3),
         (&["!1", "a", "ab"], 0, Err("1"), 1),
         (&["a", "!1", "ab"], 0, Ok("a"), 2),
