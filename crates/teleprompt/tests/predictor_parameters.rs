@@ -349,11 +349,11 @@ async fn who_streams_is_told_the_decided_value() {
     ));
     let cx = context(&lm);
     let streamed: Vec<_> = program.stream(&cx, record! { q: "?" }).collect().await;
-    let told = streamed.iter().filter_map(|s| match s {
+    let mut told = streamed.iter().filter_map(|s| match s {
         Ok(Streamed::Event(Event::Field { field, value, .. })) if **field == *"ok" => Some(value),
         _ => None,
     });
-    assert_eq!(told.last(), Some(&true.into()));
+    assert_eq!(told.next_back(), Some(&true.into()));
 }
 
 #[tokio::test]

@@ -92,8 +92,9 @@ fn labels_that_an_lm_neglects_get_more_weight() {
             evidence(&labels, 0, if i % 3 == 0 { &[0.5, 0.3, 0.2] } else { &[0.6, 0.35, 0.05] })
         })
         .collect();
-    let right =
-        |row: usize, value: &Value| f64::from(*value == if row % 3 == 0 { "c" } else { "a" });
+    let right = |row: usize, value: &Value| {
+        f64::from(*value == if row.is_multiple_of(3) { "c" } else { "a" })
+    };
     let fitted = fit(&labels, &rows, &right, &Rule::Weights([].into()), 5).unwrap();
     assert!(fitted.accepted && fitted.after == 1.0 && fitted.held_out == 1.0, "{fitted:?}");
     let again = fit(&labels, &rows, &right, &Rule::Weights([].into()), 5).unwrap();
