@@ -167,6 +167,7 @@ fn a_trace_orders_calls_by_their_beginning() {
         order,
         inputs: Record::new(),
         outputs: Record::new(),
+        evidence: Default::default(),
         error: None,
     };
     // They end in another order, in threads of their own.

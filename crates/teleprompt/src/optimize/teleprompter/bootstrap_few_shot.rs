@@ -71,7 +71,10 @@ impl BootstrapFewShot {
             // Bootstrapped ones first would always be the farthest from the question.
             rng.shuffle(&mut demos);
             if !demos.is_empty() {
-                state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
+                state.insert(
+                    path.clone(),
+                    Parameters { demos: Some(demos), ..Parameters::default() },
+                );
             }
         }
         task.propose(origin, calibrate(task, state, self.calibration_examples).await?)

@@ -41,7 +41,7 @@ impl LabeledFewShot {
         for (path, signature) in &task.predictors {
             let demos = labeled_demos(signature, &task.train, self.k, &mut rng.derive(path));
             if !demos.is_empty() {
-                let demos = demos.into_iter().map(|(_, demo)| demo).collect();
+                let demos = Some(demos.into_iter().map(|(_, demo)| demo).collect());
                 state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
             }
         }
