@@ -1,9 +1,12 @@
-//! Stage 1, candidates: where demonstrations come from.
+//! Stage 1, candidates: where demonstrations and instructions come from.
 
 mod bootstrap;
 mod calibrate;
+mod grounded;
 mod labeled;
+mod words;
 
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use calibrate::calibrate;
+pub use grounded::{Attempt, Ground, Grounded};
 pub use labeled::labeled_demos;
