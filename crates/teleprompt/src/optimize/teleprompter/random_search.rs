@@ -6,7 +6,7 @@ use teleprompt_core::Result;
 
 use super::{BootstrapFewShot, LabeledFewShot};
 use crate::data::Rng;
-use crate::optimize::search::{RandomSearch, Search};
+use crate::optimize::search::{RandomSearch, Search, Told};
 use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 
 /// Bootstraps with several orders and sizes and keeps the candidate that does best on the
@@ -52,7 +52,7 @@ impl Default for BootstrapFewShotWithRandomSearch {
 }
 
 /// What is tried.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Point {
     Baseline,
     Labeled,
@@ -127,10 +127,9 @@ impl Optimizer for BootstrapFewShotWithRandomSearch {
         let mut best: Option<Candidate> = None;
         while let Some(point) = search.ask() {
             let candidate = self.candidate(task, point).await?;
-            let score = task.validate(&candidate).await?;
-            let before = search.best().map(|(_, s)| s);
-            search.tell(&point, score);
-            if before.is_none_or(|b| score > b) {
+            let mean = task.validate(&candidate).await?;
+            search.tell(&point, Told { mean, n: task.val.len() });
+            if search.best().is_some_and(|(best, _)| *best == point) {
                 best = Some(candidate);
             }
         }

@@ -2,8 +2,6 @@
 
 mod describe;
 mod prompts;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
