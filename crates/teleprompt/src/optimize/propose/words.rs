@@ -5,7 +5,7 @@ use std::future::Future;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
-use teleprompt_core::{Field, Module, Predictors, Program, Record, Result, Signature, Type};
+use teleprompt_core::{Field, Program, Record, Result, Signature, Type};
 
 use crate::module::Predict;
 use crate::optimize::study::Asked;

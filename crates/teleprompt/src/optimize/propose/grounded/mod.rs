@@ -6,6 +6,7 @@ mod prompts;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use teleprompt_core::{Program, Record, Result};
 
 use super::words::{ask_with_examples, in_order, text_of};
@@ -200,7 +201,7 @@ impl Ground {
             known.insert(0, prompts::EXAMPLES);
         }
         let program = prompts::propose(&known)?;
-        let inputs = facts.into_iter().map(|(name, _, text)| (Arc::from(name), text.into()));
+        let inputs = facts.into_iter().map(|(name, _, text)| (Arc::from(name), Value::from(text)));
         let what = format!("instructions for {path}");
         let question = Question::new(&what, &program, inputs.collect())
             .sampled(number, self.settings.temperature);
