@@ -24,6 +24,7 @@
 mod compiler;
 pub mod compose;
 mod drive;
+mod explore;
 mod handle;
 mod progress;
 pub mod propose;
@@ -46,6 +47,7 @@ use teleprompt_core::{Metric, ProgramState, Result};
 pub use compiler::{Compiled, Compiler};
 use compose::Solution;
 pub use drive::{Drive, Trial};
+pub use explore::{Make, Racing, explore};
 pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};
 pub use report::{Change, Report, Side};
