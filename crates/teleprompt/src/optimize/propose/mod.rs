@@ -4,9 +4,11 @@ mod bootstrap;
 mod calibrate;
 mod grounded;
 mod labeled;
+mod rules;
 mod words;
 
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use calibrate::calibrate;
 pub use grounded::{Attempt, Ground, Grounded};
 pub use labeled::labeled_demos;
+pub use rules::induce_rules;

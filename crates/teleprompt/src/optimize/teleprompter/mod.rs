@@ -1,9 +1,16 @@
 //! The named recipes.
 
 mod bootstrap_few_shot;
+mod combine;
+mod demo_sets;
+mod infer_rules;
 mod labeled_few_shot;
 mod random_search;
+mod tpe;
+mod trials;
 
 pub use bootstrap_few_shot::BootstrapFewShot;
+pub use infer_rules::InferRules;
 pub use labeled_few_shot::LabeledFewShot;
 pub use random_search::BootstrapFewShotWithRandomSearch;
+pub use tpe::BootstrapFewShotWithTpe;
