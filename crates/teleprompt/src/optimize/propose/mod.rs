@@ -5,6 +5,7 @@ mod calibrate;
 mod grounded;
 mod labeled;
 mod rules;
+mod vary;
 mod words;
 
 pub use bootstrap::{Bootstrap, Bootstrapped};
@@ -12,3 +13,4 @@ pub use calibrate::calibrate;
 pub use grounded::{Attempt, Ground, Grounded};
 pub use labeled::labeled_demos;
 pub use rules::induce_rules;
+pub use vary::vary_instructions;
