@@ -55,6 +55,16 @@ impl BootstrapFewShot {
         rng: &Rng,
         origin: &str,
     ) -> Result<Candidate> {
+        task.propose(origin, self.state(task, order, rng).await?)
+    }
+
+    /// What the candidate is made of, for recipes that combine it with something else.
+    pub(super) async fn state(
+        &self,
+        task: &Task<'_>,
+        order: &[usize],
+        rng: &Rng,
+    ) -> Result<ProgramState> {
         let bootstrap = Bootstrap {
             max_demos: self.max_bootstrapped_demos,
             max_rounds: self.max_rounds,
@@ -77,7 +87,7 @@ impl BootstrapFewShot {
                 );
             }
         }
-        task.propose(origin, calibrate(task, state, self.calibration_examples).await?)
+        calibrate(task, state, self.calibration_examples).await
     }
 
     /// Labelled examples that were not bootstrapped, drawn anew for each predictor.
