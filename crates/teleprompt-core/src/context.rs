@@ -108,6 +108,27 @@ impl Context {
         self.edit(|c| c.candidate = Some(state))
     }
 
+    /// With parameters that come before all others, a candidate's included, where they are set; the
+    /// candidate's stay in force for the rest. For modules that run a part of theirs again in
+    /// another way.
+    #[must_use]
+    pub fn with_overlay(&self, state: ProgramState) -> Self {
+        if state.0.is_empty() {
+            return self.clone();
+        }
+        self.edit(|c| {
+            let mut all = c.candidate.as_deref().cloned().unwrap_or_default();
+            for (path, above) in state.0 {
+                let laid = match all.get(&path) {
+                    Some(below) => Arc::new(above.or(below)),
+                    None => above,
+                };
+                all.0.insert(path, laid);
+            }
+            c.candidate = Some(Arc::new(all));
+        })
+    }
+
     /// With the parameters of a part of the program that stands at `prefix`.
     #[must_use]
     pub fn with_layer(&self, prefix: Arc<str>, state: Arc<ProgramState>) -> Self {

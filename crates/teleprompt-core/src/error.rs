@@ -42,6 +42,24 @@ pub enum Error {
         /// The limit in force, as text: a number, or "the LM's default".
         limit: String,
     },
+    /// An output does not pass a check that it must pass, after all the attempts allowed.
+    #[error(
+        "{path}: the output fails the check `{check}` in {attempts} attempts: {message}; allow more \
+         attempts, or make it a suggestion\n  output: {}",
+        beginning(output)
+    )]
+    Check {
+        /// Where the checked module stands.
+        path: String,
+        /// The check's name.
+        check: String,
+        /// What the check said of the best attempt.
+        message: String,
+        /// How often the module was run.
+        attempts: u32,
+        /// The outputs of the best attempt, as JSON.
+        output: String,
+    },
     /// Inputs do not fit the signature.
     #[error("{path}: {message}")]
     Input {

@@ -40,7 +40,7 @@ pub use lm::{
     ReasoningEffort, Role, TokenLogprob, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
 pub use metric::{Metric, MetricHandle, Score};
-pub use module::{Bound, Module, PathSlot, Predictor, Predictors, Program, Visit, bind};
+pub use module::{Bound, Module, PathSlot, Predictor, Predictors, Program, Visit, bind, find};
 pub use parameters::{Parameters, ProgramState};
 pub use parse_error::{FieldError, ParseError};
 pub use prediction::{Parsed, Prediction};

@@ -216,6 +216,28 @@ pub fn bind<'a>(program: &'a (impl Predictors + ?Sized)) -> Bound<'a> {
     Bound { predictors: visit.found, aliases: visit.aliases, parameters: visit.parameters }
 }
 
+/// Finds the predictors of a part of a program that is bound, under the paths that they have there.
+/// `place` is where the part stands: what [`Visit::path`] was when it was visited. No path is
+/// changed, so that it can be called while the program runs.
+pub fn find<'a>(place: &str, part: &'a (impl Predictors + ?Sized)) -> Bound<'a> {
+    let mut visit = Visit { path: place.to_owned(), ..Visit::default() };
+    part.visit(&mut visit);
+    let mut found = Bound {
+        predictors: Vec::with_capacity(visit.found.len()),
+        aliases: visit.aliases,
+        parameters: BTreeMap::new(),
+    };
+    for (here, predictor) in visit.found {
+        // One that is shared with another part may have got its path there.
+        let path = predictor.slot().get();
+        if let Some(parameters) = visit.parameters.remove(&here) {
+            found.parameters.insert(path.clone(), parameters);
+        }
+        found.predictors.push((path, predictor));
+    }
+    found
+}
+
 macro_rules! no_predictors {
     ($($ty:ty),+ $(,)?) => {
         $(impl Predictors for $ty { fn visit<'a>(&'a self, _: &mut Visit<'a>) {} })+

@@ -42,7 +42,7 @@ impl Trial {
 
     /// The program with the candidate's parameters laid over it.
     pub fn program<M: Module + Clone>(&self, program: &M) -> Tuned<M> {
-        Tuned::new(program.clone(), (**self.candidate.state()).clone())
+        Tuned::of(program.clone(), self.candidate.solution().clone())
     }
 
     /// How good it was; higher is better.
@@ -186,8 +186,8 @@ impl<O: Optimizer + 'static> Compiler<O> {
         let (cx, program, train) = (cx.clone(), program.clone(), train.clone());
         let held = Program::new(program.clone());
         let compile = async move {
-            let (solution, report) = compiler.run(&cx, &held, &train).await?;
-            Ok(Compiled { program: Tuned::new(program, (**solution.state()).clone()), report })
+            let (found, report) = compiler.run(&cx, &held, &train).await?;
+            Ok(Compiled { program: Tuned::of(program, found.solution().clone()), report })
         };
         Drive { compile: compile.boxed(), trials, done: None }
     }

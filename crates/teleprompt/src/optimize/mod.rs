@@ -22,7 +22,9 @@
 //! ```
 
 mod compiler;
+pub mod compose;
 mod drive;
+mod explore;
 mod handle;
 mod progress;
 pub mod propose;
@@ -43,7 +45,9 @@ use serde_json::Value;
 use teleprompt_core::{Metric, ProgramState, Result};
 
 pub use compiler::{Compiled, Compiler};
+use compose::Solution;
 pub use drive::{Drive, Trial};
+pub use explore::{Make, Racing, explore};
 pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};
 pub use report::{Change, Report, Side};
@@ -56,14 +60,15 @@ pub struct Candidate {
     pub hash: String,
     /// How it was made, in a few words.
     pub origin: String,
-    state: Arc<ProgramState>,
+    solution: Solution,
 }
 
 impl Candidate {
-    /// A candidate of these parameters. Recipes make theirs by [`Task::propose`], which journals
-    /// them.
-    pub fn new(origin: impl Into<String>, state: ProgramState) -> Self {
-        Self { hash: state.hash(), origin: origin.into(), state: Arc::new(state) }
+    /// A candidate of these parameters, or of several that vote. Recipes make theirs by
+    /// [`Task::propose`], which journals them.
+    pub fn new(origin: impl Into<String>, solution: impl Into<Solution>) -> Self {
+        let solution = solution.into();
+        Self { hash: solution.hash(), origin: origin.into(), solution }
     }
 
     /// The program as written.
@@ -71,9 +76,14 @@ impl Candidate {
         Self::new("as written", ProgramState::default())
     }
 
-    /// What is laid over the program.
+    /// What is laid over the program; of several that vote the first.
     pub fn state(&self) -> &Arc<ProgramState> {
-        &self.state
+        self.solution.first()
+    }
+
+    /// All that is laid over the program, and how it votes.
+    pub fn solution(&self) -> &Solution {
+        &self.solution
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn read(mut map: Map<String, Value>) -> Result<SavedProgram, String> 
         let hint = "no `teleprompt` format number, and no predictor as DSPy saves it";
         return Err(format!("is no saved program: {hint}"));
     }
-    Ok(SavedProgram { format: FORMAT, program: None, predictors, compiled: None })
+    Ok(SavedProgram { format: FORMAT, program: None, predictors, ensemble: None, compiled: None })
 }
 
 /// DSPy's path in our form: `cot.predict` is `cot`, `steps['k']` is `steps[k]`, `self` is `predict`.

@@ -14,7 +14,9 @@
 //! }
 //! ```
 //! `program` says what the command needs to build the program again; a program written in Rust has
-//! none. A file never holds a secret, and loading one never runs code nor chooses where calls go.
+//! none. Where several parameters vote, `predictors` has the first ones, and `ensemble` the others
+//! and the vote: `"ensemble": {"vote": {"majority": {"field": "answer"}}, "others": [{"predict":
+//! {…}}]}`. A file never holds a secret, and loading one never runs code nor chooses where calls go.
 
 mod check;
 mod dspy;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use teleprompt_core::names::suggestion;
 use teleprompt_core::{Bound, Error, Parameters, Program, ProgramState, Result, Signature};
 
 use crate::module::{ChainOfThought, Predict, Tuned};
+use crate::optimize::compose::{Solution, Vote};
 use crate::pipeline::Pipeline;
 
 /// The format that this version writes, and the newest it reads.
@@ -56,6 +60,16 @@ pub struct SavedPredictor {
     pub(crate) positional: Vec<dspy::PositionalField>,
 }
 
+/// Parameters that vote with those of [`SavedProgram::predictors`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedEnsemble {
+    /// How they vote.
+    pub vote: Vote,
+    /// The parameters of all members but the first, by path.
+    pub others: Vec<ProgramState>,
+}
+
 /// A saved program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SavedProgram {
@@ -67,6 +81,9 @@ pub struct SavedProgram {
     pub program: Option<Source>,
     /// By path.
     pub predictors: BTreeMap<Arc<str>, SavedPredictor>,
+    /// What else votes; none: nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<SavedEnsemble>,
     /// How it was compiled, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiled: Option<Value>,
@@ -84,6 +101,7 @@ impl SavedProgram {
             format: FORMAT,
             program: None,
             predictors: bound.predictors.iter().map(|(path, p)| entry(path, *p)).collect(),
+            ensemble: None,
             compiled: None,
         }
     }
@@ -128,12 +146,45 @@ impl SavedProgram {
         crate::files::write_atomic(path, text.as_bytes())
     }
 
-    /// The parameters for a program of these predictors.
+    /// The parameters for a program of these predictors; of an ensemble those of the first member.
     ///
     /// # Errors
     /// A predictor is missing or unknown, or its signature or a demo does not fit.
     pub fn state_for(&self, bound: &Bound<'_>) -> Result<ProgramState> {
         check::state_for(self, bound)
+    }
+
+    /// All that is saved for a program of these predictors.
+    ///
+    /// # Errors
+    /// A predictor is missing or unknown, or its signature or a demo does not fit; of an ensemble, in
+    /// any member.
+    pub fn solution_for(&self, bound: &Bound<'_>) -> Result<Solution> {
+        let first = self.state_for(bound)?;
+        let Some(ensemble) = &self.ensemble else { return Ok(Solution::single(first)) };
+        let mut members = vec![Arc::new(first)];
+        for (i, state) in ensemble.others.iter().enumerate() {
+            let state = self.with(state).and_then(|other| other.state_for(bound));
+            members.push(Arc::new(state.map_err(|e| match e {
+                Error::State(message) => Error::State(format!("ensemble.others[{i}]: {message}")),
+                other => other,
+            })?));
+        }
+        Solution::ensemble(members, ensemble.vote.clone())
+    }
+
+    /// The same program with the parameters of another member.
+    fn with(&self, state: &ProgramState) -> Result<Self> {
+        let entry = |(path, parameters): (&Arc<str>, &Arc<Parameters>)| {
+            let Some(first) = self.predictors.get(path) else {
+                let hint = suggestion(path, self.predictors.keys().map(|p| &**p));
+                return Err(Error::State(format!("`predictors` has no `{path}`{hint}")));
+            };
+            let parameters = (**parameters).clone();
+            Ok((path.clone(), SavedPredictor { parameters, ..first.clone() }))
+        };
+        let predictors = state.0.iter().map(entry).collect::<Result<_>>()?;
+        Ok(Self { predictors, ensemble: None, ..self.clone() })
     }
 
     /// Builds the program that the file describes.
@@ -145,8 +196,8 @@ impl SavedProgram {
     pub fn program(&self, signature: Option<&Signature>) -> Result<Program> {
         if let Some(Source::Pipeline(text)) = &self.program {
             let pipeline = Pipeline::parse(text)?;
-            let state = self.state_for(&teleprompt_core::bind(&pipeline))?;
-            return Ok(Program::new(Tuned::new(pipeline, state)));
+            let solution = self.solution_for(&teleprompt_core::bind(&pipeline))?;
+            return Ok(Program::new(Tuned::of(pipeline, solution)));
         }
         let (Some((_, only)), 1) = (self.predictors.first_key_value(), self.predictors.len())
         else {
@@ -165,20 +216,28 @@ impl SavedProgram {
             || (self.program.is_none() && only.has_reasoning());
         if cot {
             let module = ChainOfThought::of(own)?;
-            let state = self.single_state(&teleprompt_core::bind(&module))?;
-            return Ok(Program::new(Tuned::new(module, state)));
+            let solution = self.lone_solution(&teleprompt_core::bind(&module))?;
+            return Ok(Program::new(Tuned::of(module, solution)));
         }
         let module = Predict::of(own)?;
-        let state = self.single_state(&teleprompt_core::bind(&module))?;
-        Ok(Program::new(Tuned::new(module, state)))
+        let solution = self.lone_solution(&teleprompt_core::bind(&module))?;
+        Ok(Program::new(Tuned::of(module, solution)))
     }
 
-    /// The state of a program with one predictor, whatever its path was in the file.
-    fn single_state(&self, bound: &Bound<'_>) -> Result<ProgramState> {
+    /// What is saved for a program with one predictor, whatever its path was in the file.
+    fn lone_solution(&self, bound: &Bound<'_>) -> Result<Solution> {
         let mut renamed = self.clone();
         let path = bound.predictors.first().map(|(path, _)| path.clone()).unwrap_or_default();
         renamed.predictors = self.predictors.values().map(|p| (path.clone(), p.clone())).collect();
-        renamed.state_for(bound)
+        for state in renamed.ensemble.iter_mut().flat_map(|e| &mut e.others) {
+            let there = std::mem::take(&mut state.0).into_iter();
+            let renamed = |(p, parameters)| match self.predictors.contains_key(&p) {
+                true => (path.clone(), parameters),
+                false => (p, parameters),
+            };
+            state.0 = there.map(renamed).collect();
+        }
+        renamed.solution_for(bound)
     }
 }
 
@@ -206,6 +265,10 @@ fn ours(mut map: Map<String, Value>) -> Result<SavedProgram, String> {
     let Some(Value::Object(entries)) = map.remove("predictors") else {
         return Err("has no `predictors`".into());
     };
+    let ensemble = match map.remove("ensemble") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(serde_json::from_value(value).map_err(|e| format!("`ensemble`: {e}"))?),
+    };
     let compiled = map.remove("compiled");
     if let Some((key, _)) = map.iter().next() {
         return Err(format!("has an entry `{key}`, which this format does not have"));
@@ -215,7 +278,7 @@ fn ours(mut map: Map<String, Value>) -> Result<SavedProgram, String> {
         Ok((Arc::from(path), predictor))
     };
     let predictors = entries.into_iter().map(read).collect::<Result<_, String>>()?;
-    Ok(SavedProgram { format: FORMAT, program, predictors, compiled })
+    Ok(SavedProgram { format: FORMAT, program, predictors, ensemble, compiled })
 }
 
 fn predictor(entry: Value) -> Result<SavedPredictor, String> {

@@ -29,6 +29,7 @@ use crate::data::Dataset;
 pub use json::json_equality;
 pub use judge::Judge;
 pub use normalize::normalize;
+pub(crate) use normalize::{plain_number, same};
 pub use number::number_equality;
 pub use passage::passage_match;
 pub use text::{contains, exact_match, f1};

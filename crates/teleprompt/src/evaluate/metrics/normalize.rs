@@ -75,7 +75,7 @@ fn bare(text: &str) -> String {
 }
 
 /// The value of a text that is nothing but a number, such as `-1,234.5`.
-fn plain_number(text: &str) -> Option<f64> {
+pub(crate) fn plain_number(text: &str) -> Option<f64> {
     let text = text.trim();
     let first = numbers(text).into_iter().next()?;
     (first.start == 0 && first.end == text.len()).then_some(first.value)
@@ -83,7 +83,7 @@ fn plain_number(text: &str) -> Option<f64> {
 
 /// Whether two JSON values are the same answer: texts by [`same_text`], numbers by value (42 is
 /// 42.0), a text and a number or bool by the text of both, lists and objects part by part.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::String(a), Value::String(b)) => same_text(a, b),
         (Value::String(text), other) | (other, Value::String(text)) => match other {

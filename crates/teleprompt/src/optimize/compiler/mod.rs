@@ -2,18 +2,20 @@
 
 mod session;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use teleprompt_core::{Context, Error, Limits, Lm, Metric, MetricHandle, Module, Program, Result};
+use teleprompt_core::{Context, Limits, Lm, Metric, MetricHandle, Module, Program, Result};
 
 use self::session::Session;
+use super::compose::match_teacher;
 use super::progress::{Progress, Silent};
 use super::report::Report;
 use super::splits::Splits;
 use super::study::{Identity, OnChange, Source, Study, default_dir};
-use super::task::{Objective, ProgramRunner, Runner, Stops, program_identity};
+use super::task::{Objective, ProgramRunner, Runner, Stops, predictors, program_identity};
 use super::{Candidate, Optimizer};
 use crate::data::Dataset;
 use crate::module::Tuned;
@@ -219,7 +221,7 @@ impl<O: Optimizer> Compiler<O> {
         train: &Dataset,
     ) -> Result<Compiled<M>> {
         let (winner, report) = self.run(cx, &Program::new(program.clone()), train).await?;
-        Ok(Compiled { program: Tuned::new(program.clone(), (*winner.state).clone()), report })
+        Ok(Compiled { program: Tuned::of(program.clone(), winner.solution().clone()), report })
     }
 
     pub(super) async fn run(
@@ -231,7 +233,7 @@ impl<O: Optimizer> Compiler<O> {
         let validates = self.optimizer.validates() || !self.lms.is_empty();
         let (val, test) = (self.val.as_ref(), self.test.as_ref());
         let splits = Splits::new(train, val, test, validates, self.seed)?;
-        self.check_teacher(program)?;
+        let taught = Arc::new(self.taught(program)?);
         for name in &self.lms {
             cx.lm_named(Some(name))?;
         }
@@ -246,24 +248,15 @@ impl<O: Optimizer> Compiler<O> {
             None => format!("{}-{}", self.optimizer.name(), identity.short_hash()),
         };
         let study = Study::open(&self.studies, &name, &identity, self.on_change)?;
-        let session = Session { compiler: self, study: &study, splits: &splits, program };
+        let session = Session { compiler: self, study: &study, splits: &splits, program, taught };
         session.run(cx, &teacher_cx, &prompt_cx).await
     }
 
-    fn check_teacher(&self, program: &Program) -> Result<()> {
-        let Some(teacher) = &self.teacher else { return Ok(()) };
-        let paths = |p: &Program| -> Vec<_> {
-            p.bound().predictors.iter().map(|(path, _)| path.clone()).collect()
-        };
-        let (student, teacher) = (paths(program), paths(teacher));
-        if student == teacher {
-            return Ok(());
-        }
-        Err(Error::Config(format!(
-            "the teacher's predictors ({}) are not the student's ({}); traces could not be matched",
-            teacher.join(", "),
-            student.join(", ")
-        )))
+    /// Which of the teacher's predictors teaches which of the student's.
+    fn taught(&self, program: &Program) -> Result<BTreeMap<Arc<str>, Arc<str>>> {
+        let Some(teacher) = &self.teacher else { return Ok(BTreeMap::new()) };
+        let baseline = Candidate::baseline();
+        match_teacher(&predictors(program, &baseline), &predictors(teacher, &baseline))
     }
 
     fn identity(&self, cxs: [&Context; 3], program: &Program, splits: &Splits) -> Identity {

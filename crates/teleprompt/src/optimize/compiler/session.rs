@@ -1,5 +1,6 @@
 //! One session of a study: baseline, search, winner, report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub(super) struct Session<'a, O> {
     pub study: &'a Study,
     pub splits: &'a Splits,
     pub program: &'a Program,
+    pub taught: Arc<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 /// The contexts of a search.
@@ -71,8 +73,7 @@ impl<O: Optimizer> Session<'_, O> {
         let plain = race::full(&task, &baseline, Split::Test).await?;
         let limits = self.without_reserve(&all.student, before, usage_of(&plain));
         let share = Contexts::new(all.student.with_limits(limits), &all.teacher, &all.prompt);
-        let (winner, stopped) =
-            self.search(&self.task(&share, self.compiler.stops.clone())).await?;
+        let (winner, stopped) = self.search(&self.searching(&share, &plain)).await?;
         self.compiler.progress.note("the winner, on the test split");
         let tuned = race::full(&task, &winner, Split::Test).await?;
         let seconds = started.elapsed().as_secs_f64();
@@ -95,6 +96,14 @@ impl<O: Optimizer> Session<'_, O> {
         Ok((if report.improved { winner } else { baseline }, report))
     }
 
+    /// The task of the search itself: with stop conditions, and told what it may use.
+    fn searching(&self, share: &Contexts, plain: &[Run]) -> Task<'_> {
+        let mut task = self.task(share, self.compiler.stops.clone());
+        let reported = 2 * usage_of(plain).calls;
+        task.allowance = self.compiler.limits.calls.map(|n| n.saturating_sub(reported));
+        task
+    }
+
     fn task(&self, all: &Contexts, stops: Stops) -> Task<'_> {
         let compiler = self.compiler;
         let (program, teacher) = (self.program, compiler.teacher.as_ref());
@@ -111,6 +120,7 @@ impl<O: Optimizer> Session<'_, O> {
             program,
             predictors: predictors(program, &base),
             teacher,
+            taught: self.taught.clone(),
             teacher_cx: all.teacher.clone(),
             prompt_cx: all.prompt.clone(),
             train: self.splits.train.clone(),
@@ -120,6 +130,7 @@ impl<O: Optimizer> Session<'_, O> {
             study: self.study,
             seed: compiler.seed,
             concurrency: compiler.concurrency,
+            allowance: None,
             progress: &*compiler.progress,
             base,
             runner: &*compiler.runner,

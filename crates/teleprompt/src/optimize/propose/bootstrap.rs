@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use teleprompt_core::{Parameters, ProgramState, Record, Result, TraceStep};
+use teleprompt_core::{Parameters, ProgramState, Record, Result};
 
 use super::labeled_demos;
 use crate::data::Rng;
+use crate::optimize::compose::fit;
 use crate::optimize::study::{Run, Split};
 use crate::optimize::task::over;
 use crate::optimize::{Call, Candidate, Task};
@@ -64,7 +65,7 @@ impl Bootstrap {
             while let Some(run) = runs.next().await {
                 if let (i, Some(run)) = run? {
                     found.examples.insert(i);
-                    take_demos(&mut found.demos, run, task.seed ^ i as u64);
+                    take_demos(task, &mut found.demos, run, task.seed ^ i as u64);
                 }
             }
         }
@@ -140,17 +141,21 @@ fn without(labeled: &Labels, example: usize) -> ProgramState {
 
 /// At most one demonstration a predictor from one run: of several calls the last, or, one time in
 /// two, any of those before.
-fn take_demos(demos: &mut BTreeMap<Arc<str>, Vec<Record>>, run: Run, seed: u64) {
-    let mut calls: BTreeMap<Arc<str>, Vec<TraceStep>> = BTreeMap::new();
+fn take_demos(task: &Task<'_>, demos: &mut BTreeMap<Arc<str>, Vec<Record>>, run: Run, seed: u64) {
+    let mut calls: BTreeMap<Arc<str>, Vec<Record>> = BTreeMap::new();
     for step in run.steps.into_iter().filter(|s| s.error.is_none()) {
-        calls.entry(step.path.clone()).or_default().push(step);
+        let path = task.taught.get(&step.path).cloned().unwrap_or(step.path);
+        let signature = task.predictors.iter().find(|(p, _)| *p == path).map(|(_, s)| s);
+        let fields: Record = step.inputs.into_iter().chain(step.outputs).collect();
+        // A teacher's predictor may have fields that the student's lacks.
+        if let Some(demo) = signature.and_then(|signature| fit(&fields, signature)) {
+            calls.entry(path).or_default().push(demo);
+        }
     }
-    for (path, mut steps) in calls {
+    for (path, mut made) in calls {
         let mut rng = Rng::new(seed).derive(&path);
-        let before = steps.len().saturating_sub(1);
+        let before = made.len().saturating_sub(1);
         let chosen = if before > 0 && rng.below(2) == 0 { rng.below(before) } else { before };
-        let step = steps.swap_remove(chosen);
-        let fields = step.inputs.into_iter().chain(step.outputs);
-        demos.entry(path).or_default().push(fields.collect());
+        demos.entry(path).or_default().push(made.swap_remove(chosen));
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::{ProgramState, Record, TraceStep, Usage};
+use teleprompt_core::{Record, TraceStep, Usage};
 
 use super::Identity;
+use crate::optimize::compose::Solution;
 
 /// Which examples a result is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -136,7 +137,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         parents: Vec<String>,
         /// Its parameters.
-        state: Arc<ProgramState>,
+        state: Solution,
     },
     /// A program was run on an example.
     Ran {

@@ -48,6 +48,7 @@ impl Task<'_> {
     /// A fatal error of the LM, the budget or the journal, or a stop condition.
     pub async fn ask(&self, question: Question<'_>) -> Result<Asked> {
         let key = self.ask_key(&question);
+        self.standing.count_question(&key);
         if let Some(asked) = self.study.asked(&key) {
             return Ok(asked);
         }

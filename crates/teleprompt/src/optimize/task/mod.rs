@@ -7,6 +7,7 @@ mod run;
 mod runner;
 mod standing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use teleprompt_core::{
@@ -25,6 +26,7 @@ pub use standing::Stops;
 pub use standing::mean_score;
 
 use super::Candidate;
+use super::compose::{Solution, Vote};
 use super::progress::Progress;
 use super::study::{Event, Split, Study};
 use crate::data::{Dataset, Rng};
@@ -46,6 +48,9 @@ pub struct Task<'a> {
     pub predictors: Vec<(Arc<str>, Signature)>,
     /// The teacher, where it is not the student itself.
     pub teacher: Option<&'a Program>,
+    /// Which of the teacher's predictors teaches which of the student's, by paths; empty where the
+    /// student is its own teacher.
+    pub(super) taught: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     /// The context under which the teacher runs.
     pub teacher_cx: Context,
     /// The context under which instructions, rules and feedback are written.
@@ -64,6 +69,9 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Examples run at the same time, at least 1.
     pub concurrency: usize,
+    /// LM calls that the whole search may take, where calls are limited; the same in every session of
+    /// a study.
+    pub allowance: Option<u64>,
     /// Told about what goes on.
     pub progress: &'a dyn Progress,
     /// What the search starts from; candidates are laid over it.
@@ -115,11 +123,30 @@ impl<'a> Task<'a> {
         parents: &[&Candidate],
     ) -> Result<Candidate> {
         let candidate = Candidate::new(origin, over(&state, self.base.state()));
+        self.journal(candidate, parents)
+    }
+
+    /// Makes a candidate of several that vote.
+    ///
+    /// # Errors
+    /// There is no member; the journal cannot be written.
+    pub fn propose_ensemble(
+        &self,
+        origin: impl Into<String>,
+        members: &[&Candidate],
+        vote: Vote,
+    ) -> Result<Candidate> {
+        let states = members.iter().map(|m| m.state().clone());
+        let candidate = Candidate::new(origin, Solution::ensemble(states, vote)?);
+        self.journal(candidate, members)
+    }
+
+    fn journal(&self, candidate: Candidate, parents: &[&Candidate]) -> Result<Candidate> {
         self.study.record(Event::Proposed {
             candidate: candidate.hash.clone(),
             origin: candidate.origin.clone(),
             parents: parents.iter().map(|p| p.hash.clone()).collect(),
-            state: candidate.state().clone(),
+            state: candidate.solution().clone(),
         })?;
         Ok(candidate)
     }

@@ -57,6 +57,7 @@ impl Task<'_> {
             return Err(Error::Other(format!("there is no {} example {}", call.split, call.place)));
         };
         let key = self.run_key(call, example);
+        self.standing.count_run(&key);
         if let Some(run) = self.study.run(&key) {
             return Ok(run);
         }
@@ -107,8 +108,16 @@ impl Task<'_> {
     ) -> Result<Vec<Run>> {
         let calls: Vec<Call<'_>> =
             places.iter().map(|place| Call::new(candidate, split, *place)).collect();
-        let mut progress = self.progress.evaluation(&candidate.origin, split, calls.len());
-        self.run_each(&calls, |run| progress.row(run)).await
+        self.run_told(&candidate.origin, split, &calls).await
+    }
+
+    /// As [`Task::run_all`], told as an evaluation of this name.
+    ///
+    /// # Errors
+    /// Those of [`Task::run`].
+    pub async fn run_told(&self, name: &str, split: Split, calls: &[Call<'_>]) -> Result<Vec<Run>> {
+        let mut progress = self.progress.evaluation(name, split, calls.len());
+        self.run_each(calls, |run| progress.row(run)).await
     }
 
     async fn run_each(&self, calls: &[Call<'_>], mut done: impl FnMut(&Run)) -> Result<Vec<Run>> {

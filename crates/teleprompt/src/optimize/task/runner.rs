@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder};
 
 use crate::evaluate::score_example;
+use crate::module::Tuned;
 use crate::optimize::Candidate;
 use crate::optimize::study::{Run, Split};
 
@@ -55,14 +56,23 @@ impl Runner for ProgramRunner {
 async fn run(call: RunCall<'_>) -> Result<Run> {
     let started = Instant::now();
     let recorder = call.trace.then(TraceRecorder::new);
-    let mut cx = call.cx.with_candidate(call.candidate.state().clone());
+    let solution = call.candidate.solution();
+    let mut cx = call.cx.clone();
+    if solution.is_single() {
+        cx = cx.with_candidate(solution.first().clone());
+    }
     // The metric may look at the trace (`cx.trace()`).
     let mut metric_cx = cx.detached();
     if let Some(recorder) = &recorder {
         cx = cx.with_trace(recorder.clone());
         metric_cx = metric_cx.with_trace(recorder.clone());
     }
-    let row = score_example(&cx, &metric_cx, call.program, call.metric, call.example).await;
+    let row = if solution.is_single() {
+        score_example(&cx, &metric_cx, call.program, call.metric, call.example).await
+    } else {
+        let voting = Tuned::of(call.program.clone(), solution.clone());
+        score_example(&cx, &metric_cx, &voting, call.metric, call.example).await
+    };
     let error = match row.error {
         Some(error) if error.is_fatal() => return Err(error),
         error => error.map(|e| e.to_string()),

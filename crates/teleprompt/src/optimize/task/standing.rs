@@ -1,5 +1,6 @@
 //! Which candidates were scored, which is best, and whether the search is to stop.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +10,8 @@ use teleprompt_core::{Error, Result, Usage};
 use super::Task;
 use super::objective::{Means, Objective};
 use crate::evaluate::stats;
-use crate::optimize::Candidate;
 use crate::optimize::study::{Event, Run, Split};
+use crate::optimize::{Candidate, Cost};
 
 /// When a search ends besides its budget. Default: never.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub(in crate::optimize) struct Standing {
 #[derive(Default)]
 struct Inner {
     scored: Vec<(Candidate, Means)>,
+    runs: HashSet<String>,
+    questions: HashSet<String>,
     since_best: usize,
     stopped: Option<String>,
 }
@@ -59,6 +62,21 @@ impl Standing {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A run was wanted under this key.
+    pub fn count_run(&self, key: &str) {
+        self.inner().runs.insert(key.to_owned());
+    }
+
+    /// A question was wanted under this key.
+    pub fn count_question(&self, key: &str) {
+        self.inner().questions.insert(key.to_owned());
+    }
+
+    fn used(&self) -> Cost {
+        let inner = self.inner();
+        Cost { runs: inner.runs.len() as u64, questions: inner.questions.len() as u64 }
     }
 
     /// The best candidate that was scored on all validation examples.
@@ -157,6 +175,13 @@ impl Task<'_> {
     /// none.
     pub fn winner(&self) -> Candidate {
         self.standing.winner().map_or_else(|| self.base.clone(), |(candidate, _)| candidate)
+    }
+
+    /// How many different runs and questions the search has wanted so far, those that the study knew
+    /// from before among them: what recipes that plan by cost go by, so that they decide the same
+    /// when they are resumed.
+    pub fn used(&self) -> Cost {
+        self.standing.used()
     }
 
     /// The candidates that were scored on all validation examples, with their mean scores, in the order
