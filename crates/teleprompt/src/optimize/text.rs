@@ -5,12 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use teleprompt_core::{
-    Context, Error, Example, Metric, Module, Parameters, PathSlot, Prediction, Predictor,
-    Predictors, Program, Record, Result, Score, Signature, TraceStep, Visit,
+    Context, Error, Example, Metric, MetricHandle, Module, Parameters, PathSlot, Prediction,
+    Predictor, Predictors, Program, Record, Result, Score, Signature, TraceStep, Visit,
 };
 
 use super::teleprompter::Gepa;
-use super::{Compiler, Optimizer, Report};
+use super::{Compiler, Optimizer, OptimizerHandle, Report};
 use crate::data::Dataset;
 
 /// Named texts. Cloning is cheap.
@@ -109,12 +109,11 @@ where
 /// reports are those of any compile.
 ///
 /// ```
-/// use teleprompt::optimize::text::TextOptimizer;
+/// use teleprompt::optimize::text::{TextOptimizer, Texts};
 /// use teleprompt::prelude::*;
 ///
 /// # async fn run(cx: Context) -> Result<()> {
-/// let found = TextOptimizer::new([("slogan", "We sell bread")], |texts: &_, _: &Example| {
-///     let texts: &teleprompt::optimize::text::Texts = texts;
+/// let found = TextOptimizer::new([("slogan", "We sell bread")], |texts: &Texts, _: &Example| {
 ///     let rhymes = texts["slogan"].ends_with("fed");
 ///     Score::from(rhymes).with_feedback("It must rhyme with bread.")
 /// })
@@ -126,11 +125,16 @@ where
 /// # Ok(())
 /// # }
 /// ```
-pub struct TextOptimizer<O = Gepa> {
+pub struct TextOptimizer {
     texts: Vec<(Arc<str>, Arc<str>)>,
     examples: Dataset,
-    compiler: Compiler<O>,
+    evaluator: MetricHandle,
+    recipe: OptimizerHandle,
+    options: Box<dyn FnOnce(TextCompiler) -> TextCompiler + Send>,
 }
+
+/// What runs the recipe.
+pub type TextCompiler = Compiler<OptimizerHandle>;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,20 +165,28 @@ impl TextOptimizer {
         Self {
             texts: texts.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
             examples: Dataset::new("no examples", vec![nothing]),
-            compiler: Compiler::new(Gepa::default(), Judge(evaluator)),
+            evaluator: MetricHandle::new(Judge(evaluator)),
+            recipe: OptimizerHandle::new(Gepa::default()),
+            options: Box::new(|compiler| compiler),
         }
     }
 
-    /// What the texts are for and what must stay as it is, for the LM that improves them.
+    /// What the texts are for and what must stay as it is, for the LM that improves them: the
+    /// default recipe with this background.
     #[must_use]
     pub fn purpose(self, purpose: impl Into<String>) -> Self {
-        let background = Some(purpose.into());
-        self.with(|compiler| compiler.recipe(|gepa| Gepa { background, ..gepa }))
+        self.recipe(Gepa { background: Some(purpose.into()), ..Gepa::default() })
     }
-}
 
-impl<O: Optimizer> TextOptimizer<O> {
+    /// Another recipe that writes instructions. Default: [`Gepa`] with its defaults.
+    #[must_use]
+    pub fn recipe(mut self, recipe: impl Optimizer + 'static) -> Self {
+        self.recipe = OptimizerHandle::new(recipe);
+        self
+    }
+
     /// Examples to improve and choose the texts by; some are held back to measure the result on.
+    /// Default: a single empty one.
     #[must_use]
     pub fn examples(mut self, examples: &Dataset) -> Self {
         self.examples = examples.clone();
@@ -183,25 +195,23 @@ impl<O: Optimizer> TextOptimizer<O> {
 
     /// Sets options of the compile: limits, stop conditions, study, seed, further examples.
     #[must_use]
-    pub fn with(mut self, change: impl FnOnce(Compiler<O>) -> Compiler<O>) -> Self {
-        self.compiler = change(self.compiler);
+    pub fn with(
+        mut self,
+        change: impl FnOnce(TextCompiler) -> TextCompiler + Send + 'static,
+    ) -> Self {
+        let before = self.options;
+        self.options = Box::new(move |compiler| change(before(compiler)));
         self
-    }
-
-    /// Another recipe that writes instructions.
-    #[must_use]
-    pub fn recipe<P: Optimizer>(self, recipe: P) -> TextOptimizer<P> {
-        let Self { texts, examples, compiler } = self;
-        TextOptimizer { texts, examples, compiler: compiler.recipe(|_| recipe) }
     }
 
     /// Improves the texts.
     ///
     /// # Errors
     /// No text, or a name twice; those of [`Compiler::compile`].
-    pub async fn optimize(&self, cx: &Context) -> Result<OptimizedText> {
+    pub async fn optimize(self, cx: &Context) -> Result<OptimizedText> {
         let program = Program::new(Artefacts::new(&self.texts)?);
-        let (winner, report) = self.compiler.run(cx, &program, &self.examples).await?;
+        let compiler = (self.options)(Compiler::new(self.recipe, self.evaluator));
+        let (winner, report) = compiler.run(cx, &program, &self.examples).await?;
         let text = |(name, written): &(Arc<str>, Arc<str>)| {
             let laid = winner.state().get(name).and_then(|p| p.instructions.clone());
             (name.clone(), laid.unwrap_or_else(|| written.clone()))

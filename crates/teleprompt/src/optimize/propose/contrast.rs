@@ -33,13 +33,11 @@ pub async fn compare(
     bad: &[&Run],
     rollout: u64,
 ) -> Result<Draft> {
-    let fields = [
-        ("program", "its steps and their instructions"),
-        ("good_runs", ""),
-        ("bad_runs", ""),
-    ];
+    let fields =
+        [("program", "its steps and their instructions"), ("good_runs", ""), ("bad_runs", "")];
     let writer = words::writer(COMPARE, &fields, ("findings", ""))?;
-    let inputs = [("program", program.to_owned()), ("good_runs", runs(good)), ("bad_runs", runs(bad))];
+    let inputs =
+        [("program", program.to_owned()), ("good_runs", runs(good)), ("bad_runs", runs(bad))];
     let mut question =
         Question::new("findings on good and bad runs", &writer, inputs.into_iter().collect());
     question.rollout = rollout;
@@ -88,7 +86,13 @@ pub(in crate::optimize) fn outline<'s>(
 fn runs(runs: &[&Run]) -> String {
     let mut out = String::new();
     for (i, run) in runs.iter().enumerate() {
-        let _ = write!(out, "{}Run {}\n{}", if i > 0 { "\n" } else { "" }, i + 1, show::trajectory(run));
+        let _ = write!(
+            out,
+            "{}Run {}\n{}",
+            if i > 0 { "\n" } else { "" },
+            i + 1,
+            show::trajectory(run)
+        );
     }
     if out.is_empty() { "(none)".into() } else { out.trim_end().to_owned() }
 }

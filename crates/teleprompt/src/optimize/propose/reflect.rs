@@ -153,11 +153,7 @@ impl Reflect {
 }
 
 /// Asks, and tidies the text that comes.
-pub(super) async fn answer(
-    task: &Task<'_>,
-    question: Question<'_>,
-    output: &str,
-) -> Result<Draft> {
+pub(super) async fn answer(task: &Task<'_>, question: Question<'_>, output: &str) -> Result<Draft> {
     let asked = task.ask(question).await?;
     if let Some(error) = asked.error {
         return Ok(Err(format!("the question failed: {error}")));
@@ -217,18 +213,25 @@ mod tests {
         let runs = [run(Some("on one"), Some("all")), run(None, Some("all")), run(None, None)];
         let seen = observations("one", &runs, &mut Rng::new(1));
         let said: Vec<&str> = seen.iter().map(|o| &*o.feedback).collect();
-        assert_eq!(said, ["Score 0.5. on one", "Score 0.5. all", "Score 0.5, without further words."]);
+        assert_eq!(
+            said,
+            ["Score 0.5. on one", "Score 0.5. all", "Score 0.5, without further words."]
+        );
         assert!(observations("two", &runs, &mut Rng::new(1)).is_empty());
     }
 
     #[test]
     fn of_several_calls_a_failed_one_is_shown_else_any() {
-        let calls = |error| vec![step("one", "x", None), step("one", "y", error), step("one", "z", None)];
+        let calls =
+            |error| vec![step("one", "x", None), step("one", "y", error), step("one", "z", None)];
         let run = |error| Run { steps: calls(error), ..Run::default() };
         let failed = observations("one", &[run(Some("no label"))], &mut Rng::new(1));
         assert_eq!(failed[0].step.inputs["text"], "y");
         let text = examples(&failed);
-        assert!(text.contains("text: y\nAnswer:\n(none) The call failed: no label\nFeedback:"), "{text}");
+        assert!(
+            text.contains("text: y\nAnswer:\n(none) The call failed: no label\nFeedback:"),
+            "{text}"
+        );
         let runs: Vec<Run> = (0..60).map(|_| run(None)).collect();
         let seen = observations("one", &runs, &mut Rng::new(1));
         let shown: std::collections::BTreeSet<String> =
