@@ -6,8 +6,9 @@ use teleprompt_core::names::{closest, suggestion};
 use teleprompt_core::{Error, Result};
 
 use super::{
-    BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch, BootstrapFewShotWithTpe,
-    CalibrateDecisions, Copro, Ensemble, InferRules, LabeledFewShot, MiproV2,
+    Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
+    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, LabeledFewShot,
+    MiproV2, Simba,
 };
 use crate::optimize::{Optimizer, OptimizerHandle};
 
@@ -43,6 +44,13 @@ const RECIPES: &[Recipe] = &[
         "infer_rules",
         &[],
         "rules induced from examples, on top of demonstrations",
+    ),
+    recipe::<Simba>("simba", &[], "demonstrations and rules from the runs that differ most"),
+    recipe::<Gepa>("gepa", &[], "instructions from feedback on traces, evolved on a Pareto front"),
+    recipe::<Avatar>(
+        "avatar",
+        &["avatar_optimizer"],
+        "instructions from the contrast of good and bad runs",
     ),
     recipe::<CalibrateDecisions>(
         "calibrate_decisions",
