@@ -104,7 +104,7 @@ enum Cell {
 /// assert_eq!(front.non_dominated(), [0, 2].into());
 /// let parent = front.select(Selection::Pareto, &mut Rng::new(1));
 /// assert!(parent == Some(0) || parent == Some(2));
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Front {

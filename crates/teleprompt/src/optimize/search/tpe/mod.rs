@@ -72,7 +72,7 @@ impl Default for TpeSettings {
 /// assert_eq!(search.ask(), Some(vec![2, 2]));
 /// search.tell(&vec![2, 2], Told { mean: 0.4, n: 50 });
 /// assert_ne!(search.ask(), Some(vec![2, 2]));
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tpe {
