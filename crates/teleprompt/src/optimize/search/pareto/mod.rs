@@ -88,7 +88,7 @@ enum Cell {
 /// anything stays a possible parent, so that different strengths survive until they are merged.
 /// Candidates are known by their numbers, counted from 0 in the order of adding.
 ///
-/// Source: GEPA (Agrawal et al. 2025, arXiv 2507.19457), sections 3.2 and appendix F.
+/// Source: GEPA (Agrawal et al. 2025, arXiv 2507.19457).
 ///
 /// ```
 /// use teleprompt::data::Rng;
