@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::{
-    Likeness, Nearest, Parameters, ProgramState, Record, Result, Signature,
-};
+use teleprompt_core::{Likeness, Nearest, Parameters, ProgramState, Record, Result, Signature};
 
 use crate::optimize::propose::{Bootstrap, Bootstrapped, labeled_demos};
 use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
@@ -104,7 +102,8 @@ impl Optimizer for KnnFewShot {
         false
     }
     fn cost(&self, sizes: Sizes) -> Cost {
-        let rounds = if self.max_bootstrapped_demos == Some(0) { 0 } else { self.max_rounds.max(1) };
+        let rounds =
+            if self.max_bootstrapped_demos == Some(0) { 0 } else { self.max_rounds.max(1) };
         Cost::runs(sizes.train as u64 * rounds)
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
