@@ -81,6 +81,11 @@ fn sizes(report: &Report, predictors: usize, n: usize, validates: bool) -> Sizes
     Sizes { train: left - val, val, predictors }
 }
 
+/// Calls of programs in the search.
+fn runs(report: &Report) -> u64 {
+    report.spent.evaluation.calls + report.spent.teacher.calls
+}
+
 #[tokio::test]
 async fn every_recipe_gains_on_examples_it_never_saw_and_its_ledger_is_right() {
     for recipe in all() {
@@ -94,7 +99,7 @@ async fn every_recipe_gains_on_examples_it_never_saw_and_its_ledger_is_right() {
         assert_eq!(report.spent.proposals.calls, pupil.counts.written(), "{name}");
         assert_eq!(recipe.writes(), pupil.counts.written() > 0, "{name}");
         let cost = recipe.cost(sizes(report, 1, 160, recipe.validates()));
-        let runs = report.spent.evaluation.calls + report.spent.teacher.calls;
+        let runs = runs(report);
         assert!(runs <= cost.runs, "{name}: {runs} runs, promised {}", cost.runs);
         let asked = report.spent.proposals.calls;
         assert!(asked <= cost.questions, "{name}: {asked}, promised {}", cost.questions);
@@ -116,7 +121,7 @@ async fn a_program_of_two_steps_gains_too_and_costs_no_more_than_was_said() {
         assert!(report.difference >= 0.2 && report.improved, "{name}: {report}");
         assert_eq!(report.usage.calls, pupil.counts.calls(), "{name}");
         let cost = recipe.cost(sizes(report, 2, 160, recipe.validates()));
-        let runs = report.spent.evaluation.calls + report.spent.teacher.calls;
+        let runs = runs(report);
         assert!(runs <= 2 * cost.runs, "{name}: {runs} calls, promised {} runs", cost.runs);
         assert!(report.spent.proposals.calls <= cost.questions, "{name}");
     }
@@ -204,9 +209,28 @@ async fn the_journal_holds_what_the_writer_was_asked_and_what_it_said() {
     let user = asked[7]["asked"]["prompt"][1][1].as_str().unwrap();
     let scores: Vec<f64> = user
         .lines()
-        .filter_map(|line| line.split("score ").nth(1)?.split(' ').next()?.parse().ok())
+        .filter_map(|line| line.split("score ").nth(1)?.split(':').next()?.parse().ok())
         .collect();
     assert!(scores.len() >= 3 && scores.is_sorted(), "{user}");
+}
+
+#[tokio::test]
+async fn the_data_are_looked_at_until_nothing_new_comes_and_facts_are_asked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let cx = Pupil::default().context();
+    compiler(mipro(), &dir).compile(&cx, &two_steps(), &data(160)).await.unwrap();
+    let events = events(&dir);
+    let asked = |what: &str| events.iter().filter(|e| e["what"] == what).count();
+    assert_eq!(asked("look at examples"), 3, "the first, and two without news");
+    assert_eq!(asked("summary of the data"), 0, "there is one observation");
+    assert_eq!(asked("purpose of the program"), 1);
+    assert_eq!((asked("role of repeat"), asked("role of judge")), (1, 1));
+    assert_eq!((asked("instructions for repeat"), asked("instructions for judge")), (2, 2));
+    let proposal = events.iter().find(|e| e["what"] == "instructions for judge").unwrap();
+    let shown = proposal["asked"]["prompt"][1][1].as_str().unwrap();
+    for fact in ["Example 1", "[seen]", "judge: something about role", "repeat: text -> echo"] {
+        assert!(shown.contains(fact), "no {fact} in {shown}");
+    }
 }
 
 #[tokio::test]
@@ -231,8 +255,12 @@ async fn every_race_chooses_and_those_that_drop_candidates_cost_less() {
             let pupil = Pupil::default();
             let name = recipe.name();
             let report = compile(recipe.clone(), &pupil, &data(240)).await.report;
-            assert!(report.difference >= 0.2, "{name}, {race:?}: {report}");
+            assert!(report.difference >= 0.1, "{name}, {race:?}: {report}");
             assert_eq!(report.usage.calls, pupil.counts.calls(), "{name}, {race:?}");
+            let cost = recipe.cost(sizes(&report, 1, 240, true));
+            let (runs, asked) = (runs(&report), report.spent.proposals.calls);
+            assert!(runs <= cost.runs, "{name}, {race:?}: {runs} of {}", cost.runs);
+            assert!(asked <= cost.questions, "{name}, {race:?}: {asked} of {}", cost.questions);
             match race {
                 Race::Full => full.push(report.spent.evaluation.calls),
                 Race::Wilcoxon { .. } | Race::Minibatch { .. } => {
@@ -308,14 +336,13 @@ async fn a_writer_that_fails_or_mumbles_is_remarked_on_and_the_rest_goes_on() {
     for recipe in choosing(Race::Full).into_iter().filter(Optimizer::writes) {
         let name = recipe.name();
         let unsure = Pupil { writer_fails: 3, ..Pupil::default() };
-        let report = compile(recipe.clone(), &unsure, &data(160)).await.report;
-        assert!(unsure.counts.failed() > 0, "{name}: nothing failed");
-        assert!(report.difference >= 0.1, "{name}: {report}");
-        assert!(
-            report.notes.iter().any(|note| note.contains("busy")),
-            "{name}: {:?}",
-            report.notes
-        );
+        let dir = tempfile::tempdir().unwrap();
+        let compiler = compiler(recipe.clone(), &dir);
+        let done = compiler.compile(&unsure.context(), &program(), &data(160)).await.unwrap();
+        assert!(done.report.difference >= 0.1, "{name}: {}", done.report);
+        let failed = events(&dir).iter().filter(|e| e["asked"]["error"].is_string()).count();
+        assert_eq!(failed as u64, unsure.counts.failed(), "{name}");
+        assert!(failed > 0, "{name}: nothing failed");
 
         let mumbler = Pupil { mumbles: true, ..Pupil::default() };
         let report = compile(recipe, &mumbler, &data(80)).await.report;

@@ -34,7 +34,7 @@ impl Counts {
 }
 
 /// Answers a step rightly on so many tenths of all inputs as its skill is: 2, and what the
-/// instructions say (`[q5]`), and 3 with two demonstrations or more; wrongly on the others.
+/// instructions say (`[q5]`), and 4 with two demonstrations or more; wrongly on the others.
 ///
 /// As a writer it gives instructions of quality 0 to 2; up to 5 if it is shown what it observed in the
 /// data; and what is shown with the best score, or one better, if it is shown attempts. It finds the
@@ -98,7 +98,7 @@ impl Pupil {
 
     fn answer(system: &str, user: &str, demos: usize) -> &'static str {
         let told: u64 = qualities(system).iter().sum();
-        let skill = 2 + told + if demos >= 2 { 3 } else { 0 };
+        let skill = 2 + told + if demos >= 2 { 4 } else { 0 };
         let right = hash(user) % 10 < skill;
         if right == user.contains("beta") { "b" } else { "a" }
     }
