@@ -103,7 +103,7 @@ async fn any_race_finds_what_full_evaluation_finds() {
         }
     }
     let full = paid_by[0].1;
-    assert!(paid_by[4].1 < full, "{paid_by:?}");
+    assert!(paid_by[1].1 < full && paid_by[3].1 < full, "{paid_by:?}");
 }
 
 fn compiler<O: Optimizer>(optimizer: O, dir: &tempfile::TempDir) -> Compiler<O> {

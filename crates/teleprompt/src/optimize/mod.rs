@@ -35,6 +35,7 @@ mod splits;
 pub mod study;
 mod task;
 pub mod teleprompter;
+pub mod text;
 
 use std::future::Future;
 use std::ops::{Add, Mul};

@@ -16,7 +16,7 @@ use crate::optimize::{Candidate, Compiler, Cost, Optimizer, Sizes, Task};
 /// How much a [`MiproV2`] tries where it is not told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Auto {
+pub enum Effort {
     /// 6 sets of demonstrations, at most 100 validation examples.
     #[default]
     Light,
@@ -26,7 +26,7 @@ pub enum Auto {
     Heavy,
 }
 
-impl Auto {
+impl Effort {
     fn sets(self) -> usize {
         match self {
             Self::Light => 6,
@@ -63,18 +63,18 @@ impl Auto {
 /// from the train examples.
 ///
 /// ```
-/// use teleprompt::optimize::teleprompter::{Auto, MiproV2};
+/// use teleprompt::optimize::teleprompter::{Effort, MiproV2};
 /// let recipe: MiproV2 = serde_json::from_str(
 ///     r#"{"auto": "medium", "num_trials": 30, "proposer": {"tips": false}, "race": "full"}"#,
 /// )?;
-/// assert_eq!(recipe.auto, Auto::Medium);
+/// assert_eq!(recipe.auto, Effort::Medium);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MiproV2 {
     /// Sizes of all that is not set below. Default: light.
-    pub auto: Auto,
+    pub auto: Effort,
     /// Instructions that each predictor can choose from, those in force included.
     pub num_instructions: Option<usize>,
     /// Sets of demonstrations that each predictor can choose from, none included.
@@ -107,7 +107,7 @@ pub struct MiproV2 {
 impl Default for MiproV2 {
     fn default() -> Self {
         Self {
-            auto: Auto::Light,
+            auto: Effort::Light,
             num_instructions: None,
             num_demo_sets: None,
             num_trials: None,
@@ -127,17 +127,17 @@ impl Default for MiproV2 {
 impl MiproV2 {
     /// A compiler with the light sizes.
     pub fn light(metric: impl Metric) -> Compiler<Self> {
-        Self { auto: Auto::Light, ..Self::default() }.compiler(metric)
+        Self { auto: Effort::Light, ..Self::default() }.compiler(metric)
     }
 
     /// A compiler with the medium sizes.
     pub fn medium(metric: impl Metric) -> Compiler<Self> {
-        Self { auto: Auto::Medium, ..Self::default() }.compiler(metric)
+        Self { auto: Effort::Medium, ..Self::default() }.compiler(metric)
     }
 
     /// A compiler with the heavy sizes.
     pub fn heavy(metric: impl Metric) -> Compiler<Self> {
-        Self { auto: Auto::Heavy, ..Self::default() }.compiler(metric)
+        Self { auto: Effort::Heavy, ..Self::default() }.compiler(metric)
     }
 
     fn zero_shot(&self) -> bool {
