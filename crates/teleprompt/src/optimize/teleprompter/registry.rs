@@ -6,7 +6,7 @@ use teleprompt_core::names::{closest, suggestion};
 use teleprompt_core::{Error, Result};
 
 use super::{
-    Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
+    Auto, Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
     BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, KnnFewShot,
     LabeledFewShot, MiproV2, Simba,
 };
@@ -63,6 +63,7 @@ const RECIPES: &[Recipe] = &[
         "thresholds, weights and cuts of decisions, fitted without another LM call",
     ),
     recipe::<Ensemble>("ensemble", &[], "the best candidates of another recipe vote"),
+    recipe::<Auto>("auto", &[], "decides what to try, in which order, within a budget"),
     recipe::<BetterTogether>("better_together", &[], "recipes one after another"),
 ];
 
