@@ -7,8 +7,8 @@ use teleprompt_core::{Error, Result};
 
 use super::{
     Auto, Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
-    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, LabeledFewShot,
-    MiproV2, Simba,
+    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, KnnFewShot,
+    LabeledFewShot, MiproV2, Simba,
 };
 use crate::optimize::{Optimizer, OptimizerHandle};
 
@@ -33,6 +33,11 @@ const RECIPES: &[Recipe] = &[
         "bootstrap_few_shot_with_tpe",
         &["bootstrap_tpe", "bootstrap_few_shot_with_optuna"],
         "sets of demonstrations for each predictor, searched by TPE",
+    ),
+    recipe::<KnnFewShot>(
+        "knn_few_shot",
+        &["knn"],
+        "the demonstrations nearest to each call; no search",
     ),
     recipe::<Copro>("copro", &[], "instructions, one predictor after another"),
     recipe::<MiproV2>(
