@@ -23,6 +23,7 @@
 
 mod compiler;
 mod drive;
+mod estimate;
 mod handle;
 mod progress;
 pub mod propose;
@@ -44,6 +45,7 @@ use teleprompt_core::{Metric, ProgramState, Result};
 
 pub use compiler::{Compiled, Compiler};
 pub use drive::{Drive, Trial};
+pub use estimate::Estimate;
 pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};
 pub use report::{Change, Report, Side};
