@@ -86,6 +86,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Budget { .. } => "budget",
         Error::Cancelled => "cancelled",
         Error::Stopped(_) => "stopped",
+        Error::Check { .. } => "check",
         Error::Config(_) => "config",
         Error::Study(_) => "study",
         Error::Io { .. } => "io",

@@ -53,6 +53,7 @@ impl Task<'_> {
             return Ok(asked);
         }
         self.standing.check()?;
+        self.progress.question(question.what);
         let asked = ask(&self.prompt_cx, &question).await?;
         let what = question.what.to_owned();
         self.study.record(Event::Asked { key, what, asked: asked.clone() })?;

@@ -127,7 +127,14 @@ pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn recipe_named(name: &str) -> Result<&'static Recipe> {
     let wanted = plain(name);
     RECIPES.iter().find(|recipe| recipe.is_called(&wanted)).ok_or_else(|| {
-        let hint = suggestion(name, RECIPES.iter().map(|recipe| recipe.name));
+        let all =
+            RECIPES.iter().flat_map(|r| [r.name].into_iter().chain(r.aliases.iter().copied()));
+        let near = closest(name, all).map(plain);
+        let meant = near.and_then(|near| RECIPES.iter().find(|recipe| recipe.is_called(&near)));
+        let hint = match meant {
+            Some(recipe) => format!("; did you mean `{}`?", recipe.name),
+            None => suggestion(name, RECIPES.iter().map(|recipe| recipe.name)),
+        };
         Error::Config(format!("there is no optimizer `{name}`{hint}"))
     })
 }
@@ -210,7 +217,10 @@ mod tests {
         let error = |name: &str, settings: Value| {
             by_name(name, &object(settings)).err().unwrap().to_string()
         };
-        assert!(error("labeled_few_shots", json!({})).contains("did you mean `labeled_few_shot`?"));
+        for slip in ["labeled_few_shots", "labelled_fewshot", "labeld"] {
+            assert!(error(slip, json!({})).contains("did you mean `labeled_few_shot`?"), "{slip}");
+        }
+        assert!(error("xyz", json!({})).contains("there is: labeled_few_shot, "));
         let unknown = error("bootstrap", json!({"max_round": 2}));
         assert!(unknown.contains("did you mean `max_rounds`?"), "{unknown}");
         assert!(unknown.contains("max_labeled_demos"), "the list: {unknown}");
