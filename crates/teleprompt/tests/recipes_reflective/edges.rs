@@ -5,7 +5,10 @@ use teleprompt::optimize::teleprompter::{Avatar, Gepa, Proposals, Simba};
 use teleprompt::prelude::*;
 
 use crate::gains::recipes;
-use crate::world::{Says, World, Writer, compiled, compiled_with, compiler, data, metric, program};
+use crate::world::{
+    Says, World, Writer, compiled, compiled_with, compiler, data, metric, pair, pair_metric,
+    program,
+};
 
 #[tokio::test]
 async fn any_number_of_train_examples_will_do() {
@@ -65,7 +68,7 @@ async fn an_lm_that_fails_one_call_in_three_is_no_reason_to_give_up() {
         world.fails_one_in = Some(3);
         let report = compiled(recipe.clone(), Says::Truth, &world).await;
         assert!(report.winner.failed > 0, "{name}");
-        assert!(report.winner.score > 0.3, "{name}: {report}");
+        assert!(report.winner.score > 0.2, "{name}: {report}");
         let said = report.notes.iter().any(|note| note.contains("overloaded"));
         assert!(said, "{name} tells of questions that failed: {:?}", report.notes);
     }
@@ -95,6 +98,20 @@ async fn settings_of_zero_are_no_crash() {
     assert!(!report.improved);
 }
 
+#[tokio::test]
+async fn every_recipe_works_on_programs_of_several_steps() {
+    for recipe in recipes() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(Writer::Collects);
+        let compiler = compiler(recipe.clone(), pair_metric, &dir);
+        let train = data("train", 24);
+        let done = compiler.compile(&world.context(), &pair(), &train).await.unwrap();
+        let report = done.report;
+        assert!(report.winner.score > 0.4, "{}: {report}", recipe.name());
+        assert_eq!(report.usage.calls, world.calls());
+    }
+}
+
 #[test]
 fn settings_are_read_with_defaults_and_unknown_ones_are_refused() {
     let gepa: Gepa = serde_json::from_str(
@@ -119,6 +136,12 @@ fn settings_are_read_with_defaults_and_unknown_ones_are_refused() {
 async fn avatar_rewrites_only_the_predictor_that_is_named_and_refuses_one_that_is_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::new(Writer::Collects);
+    let recipe = Avatar { predictor: Some("second".into()), max_iters: 3, ..Avatar::default() };
+    let only = compiler(recipe, pair_metric, &dir);
+    let done = only.compile(&world.context(), &pair(), &data("train", 24)).await.unwrap();
+    assert_eq!(done.report.changes.len(), 1);
+    assert_eq!(done.report.changes[0].predictor, "second");
+    let dir = tempfile::tempdir().unwrap();
     let recipe = Avatar { predictor: Some("labels".into()), ..Avatar::default() };
     let compiler = compiler(recipe, metric(Says::Truth), &dir);
     let failed = compiler.compile(&world.context(), &program(), &data("train", 24)).await;

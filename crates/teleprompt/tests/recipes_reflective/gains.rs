@@ -6,7 +6,10 @@ use teleprompt::optimize::teleprompter::{Avatar, Gepa, GepaBudget, Simba};
 use teleprompt::optimize::{Optimizer, OptimizerHandle, Sizes};
 use teleprompt::prelude::*;
 
-use crate::world::{Says, World, Writer, compiled_with, compiler, data, metric, program};
+use crate::world::{
+    KINDS, Says, World, Writer, compiled, compiled_with, compiler, data, metric, program, rule,
+    rules_in,
+};
 
 pub fn recipes() -> [OptimizerHandle; 3] {
     [
@@ -14,17 +17,18 @@ pub fn recipes() -> [OptimizerHandle; 3] {
         OptimizerHandle::new(Simba {
             bsize: 12,
             num_candidates: 4,
-            max_steps: 5,
+            max_steps: 10,
+            max_demos: 0,
             ..Simba::default()
         }),
         OptimizerHandle::new(Avatar { max_iters: 3, ..Avatar::default() }),
     ]
 }
 
-/// How many of 20 seeds reach 0.8 on the test examples; the program as written has 0.
-async fn successes(recipe: &OptimizerHandle, says: Says) -> usize {
+/// With how many seeds the winner reaches 0.8 on the test examples; the program as written has 0.
+async fn successes(recipe: &OptimizerHandle, says: Says, seeds: u64) -> usize {
     let mut successes = 0;
-    for seed in 0..20 {
+    for seed in 0..seeds {
         let world = World::new(Writer::Collects);
         let report = compiled_with(recipe.clone(), says, &world, 24, seed).await;
         assert_eq!(report.baseline.score, 0.0);
@@ -37,10 +41,10 @@ async fn successes(recipe: &OptimizerHandle, says: Says) -> usize {
 async fn feedback_makes_each_recipe_succeed_and_without_it_or_with_a_wrong_one_each_fails() {
     for recipe in recipes() {
         let name = recipe.name();
-        let told = successes(&recipe, Says::Truth).await;
-        let untold = successes(&recipe, Says::Nothing).await;
-        let misled = successes(&recipe, Says::Shuffled).await;
-        println!("{name}: {told} of 20 told, {untold} untold, {misled} misled");
+        let told = successes(&recipe, Says::Truth, 20).await;
+        let untold = successes(&recipe, Says::Nothing, 10).await;
+        let misled = successes(&recipe, Says::Shuffled, 10).await;
+        println!("{name}: {told} of 20 told, {untold} of 10 untold, {misled} of 10 misled");
         assert!(told >= 18, "{name}: {told} of 20");
         assert_eq!((untold, misled), (0, 0), "{name}");
     }
@@ -82,15 +86,16 @@ async fn the_program_is_not_touched_and_every_candidate_has_a_reason() {
         let cx = world.context();
         let done = compiler.compile(&cx, &plain, &data("train", 24)).await.unwrap();
         assert_eq!(Program::new(plain.clone()).state(), before);
-        let input = record! { text: "alpha of the test, number 1" };
+        let learnt = done.report.changes[0].instructions.clone().unwrap();
+        let kind = rules_in(&learnt)[0].split(':').nth(1).unwrap().to_owned();
+        let input = record! { text: format!("{kind} of the test, number 1") };
         assert_eq!(plain.call(&cx, input.clone()).await.unwrap()["label"], "none");
-        assert_eq!(done.program.call(&cx, input).await.unwrap()["label"], "alpha");
+        assert_eq!(done.program.call(&cx, input).await.unwrap()["label"], kind);
         assert!(done.report.candidates.len() > 1);
         for candidate in &done.report.candidates {
             assert!(candidate.accepted.is_some(), "{candidate:?}");
             assert!(candidate.why.chars().any(|c| c.is_ascii_digit()), "{candidate:?}");
         }
-        assert!(done.report.changes[0].instructions.as_ref().unwrap().contains("label:alpha"));
     }
 }
 
@@ -108,4 +113,59 @@ async fn the_same_seed_gives_the_same_and_another_seed_another() {
         assert_eq!(hashes[0], hashes[1], "{name}");
         assert_ne!(hashes[0], hashes[2], "{name}");
     }
+}
+
+#[tokio::test]
+async fn simba_learns_demonstrations_from_runs_that_vary() {
+    let recipe = |max_demos| Simba {
+        bsize: 12,
+        num_candidates: 4,
+        max_steps: 10,
+        max_demos,
+        ..Simba::default()
+    };
+    let shown = compiled(recipe(8), Says::Nothing, &World::new(Writer::Babbles)).await;
+    assert!(shown.winner.score > 0.6, "{shown}");
+    assert!(shown.changes[0].demos.len() > 3);
+    let told = compiled(recipe(0), Says::Truth, &World::new(Writer::Collects)).await;
+    assert!(told.changes[0].demos.is_empty());
+}
+
+#[tokio::test]
+async fn what_simba_shows_is_cut_and_what_it_samples_varies() {
+    let recipe = |temperature_for_sampling, temperature_for_candidates| Simba {
+        bsize: 12,
+        num_candidates: 4,
+        max_steps: 4,
+        demo_input_field_maxlen: 9,
+        temperature_for_sampling,
+        temperature_for_candidates,
+        ..Simba::default()
+    };
+    let mut seen = Vec::new();
+    for (sampling, candidates) in [(0.0, 0.0), (5.0, 0.0), (0.0, 5.0)] {
+        let world = World::new(Writer::Collects);
+        let report = compiled(recipe(sampling, candidates), Says::Truth, &world).await;
+        let demos = report.changes.iter().flat_map(|c| &c.demos);
+        for text in demos.map(|demo| demo["text"].as_str().unwrap()) {
+            assert!(text.chars().count() == 10 && text.ends_with('…'), "{text}");
+        }
+        let hashes = report.candidates.iter().map(|c| c.candidate.clone());
+        seen.push(hashes.collect::<Vec<_>>());
+    }
+    assert!(seen[0] != seen[1] && seen[0] != seen[2] && seen[1] != seen[2]);
+}
+
+#[tokio::test]
+async fn a_teacher_does_one_of_simbas_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(Writer::Babbles);
+    let rules: Vec<String> = KINDS.iter().map(|kind| rule("label", kind)).collect();
+    let taught = program().with_instructions(rules.join(" "));
+    let recipe = Simba { bsize: 12, num_candidates: 2, max_steps: 6, ..Simba::default() };
+    let compiler = compiler(recipe, metric(Says::Nothing), &dir).teacher(Program::new(taught));
+    let cx = world.context();
+    let report = compiler.compile(&cx, &program(), &data("train", 24)).await.unwrap().report;
+    assert_eq!(report.spent.teacher.calls, 6 * 12);
+    assert!(!report.changes[0].demos.is_empty());
 }

@@ -48,7 +48,7 @@ async fn merges_have_two_parents_and_are_tried_on_a_few_examples_first() {
 #[tokio::test]
 async fn merging_can_be_turned_off_bounded_and_needs_common_examples() {
     let mut plain = 0;
-    for seed in 0..4 {
+    for seed in 0..2 {
         plain += merges(&report(gepa(), seed).await);
         let off = report(Gepa { use_merge: false, ..gepa() }, seed).await;
         assert_eq!(merges(&off), 0);
@@ -57,5 +57,5 @@ async fn merging_can_be_turned_off_bounded_and_needs_common_examples() {
         let apart = report(Gepa { merge_overlap_floor: 19, ..gepa() }, seed).await;
         assert_eq!(merges(&apart), 0, "18 validation examples are no 19");
     }
-    assert!(plain > 4, "{plain}");
+    assert!(plain > 2, "{plain}");
 }

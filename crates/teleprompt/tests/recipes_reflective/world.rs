@@ -9,7 +9,7 @@ use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::{Dataset, Rng};
 use teleprompt::optimize::{Compiler, Optimizer, Report};
 use teleprompt::prelude::*;
-use teleprompt::{LmError, LmErrorKind, LmRequest, LmResponse, Usage};
+use teleprompt::{LmError, LmErrorKind, LmRequest, LmResponse, Role, Usage};
 
 pub const KINDS: [&str; 6] = ["alpha", "beta", "gamma", "delta", "kappa", "sigma"];
 const WORDS: [&str; 8] =
@@ -121,10 +121,13 @@ impl World {
         format!("Answer by these rules: {}", rules.join(" "))
     }
 
-    /// Right by rule; without one, at a high temperature, right one time in three.
+    /// Right by rule, or by a demonstration of the same kind; without one, at a high temperature,
+    /// right one time in three.
     fn solve(request: &LmRequest, output: &str, system: &str, user: &str) -> String {
         let kind = kind_of(user);
-        let knows = system.contains(&rule(output, kind));
+        let (_, demos) = request.messages.split_last().unwrap();
+        let shown = demos.iter().any(|m| m.role == Role::Assistant && m.content.contains(kind));
+        let knows = shown || system.contains(&rule(output, kind));
         let hot = request.settings.temperature.is_some_and(|t| t > 0.5);
         let dice = Rng::new(request.rollout).derive(user).derive(output).below(3);
         if knows || (hot && dice == 0) { kind.to_owned() } else { "none".to_owned() }
@@ -149,6 +152,9 @@ impl Lm for World {
         if self.fails_one_in.is_some_and(|n| dice.derive("fails").below(n as usize) == 0) {
             return Err(LmError::new(LmErrorKind::Server, "world", "overloaded"));
         }
+        if self.garbles {
+            return Ok(LmResponse::text(""));
+        }
         let wants = |output: &str| system.contains(&format!("[[ ## {output} ## ]]"));
         let outputs = ["label", "first", "second"];
         let text = match outputs.iter().find(|o| wants(o)) {
@@ -167,7 +173,6 @@ impl Lm for World {
                 format!("[[ ## {output} ## ]]\n{}", self.write(output, request, &user))
             }
         };
-        let text = if self.garbles { String::new() } else { text };
         let mut response = LmResponse::text(text);
         let prompt_tokens = (system.len() + user.len()) as u64;
         response.usage =

@@ -35,12 +35,11 @@ pub(in crate::optimize) fn cut(text: &str, most: usize) -> String {
 /// What came in and what a predictor made of it.
 pub(super) fn step(out: &mut String, step: &TraceStep) {
     fields(out, &step.inputs);
-    out.push_str("Answer:\n");
-    match &step.error {
-        Some(error) => {
-            let _ = writeln!(out, "(none) The call failed: {}", cut(error, LONGEST));
-        }
-        None => fields(out, &step.outputs),
+    if let Some(error) = &step.error {
+        let _ = writeln!(out, "Answer:\n(none) The call failed: {}", cut(error, LONGEST));
+    } else if !step.outputs.is_empty() {
+        out.push_str("Answer:\n");
+        fields(out, &step.outputs);
     }
 }
 
