@@ -91,7 +91,7 @@ mod tests {
             path: path.into(),
             order: 0,
             inputs: record! { question: "why?" },
-            outputs: error.map_or(record! { tool: {"name": "look", "n": 2} }, |_| Record::new()),
+            outputs: error.map_or(record! { tool: serde_json::json!({"name": "look", "n": 2}) }, |_| Record::new()),
             error: error.map(str::to_owned),
         };
         let run = Run {
