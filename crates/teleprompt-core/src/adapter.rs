@@ -100,14 +100,19 @@ pub trait Adapter: Send + Sync + 'static {
         None
     }
 
+    /// The turns of a demonstration: a user's and an assistant's. They stand the same wherever the
+    /// demonstration is shown, so that they can be written once and put behind any prompt; the law
+    /// (the conformance suite checks it) is that [`Adapter::prompt`] shows its demonstrations so.
+    fn demo(&self, signature: &Signature, demo: &Record) -> [Message; 2] {
+        let user = Message::user(self.user(signature, demo));
+        [user, Message::assistant(self.assistant(signature, demo))]
+    }
+
     /// The messages before the current inputs: system part, then one pair of turns a demo.
     fn prompt(&self, signature: &Signature, demos: &[Record]) -> Prompt {
         let mut messages = Vec::with_capacity(1 + 2 * demos.len());
         messages.push(Message::system(self.system(signature)));
-        for demo in demos {
-            messages.push(Message::user(self.user(signature, demo)));
-            messages.push(Message::assistant(self.assistant(signature, demo)));
-        }
+        messages.extend(demos.iter().flat_map(|demo| self.demo(signature, demo)));
         Prompt::new(messages, self.constraint(signature))
     }
 }

@@ -8,7 +8,7 @@ use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::lm::{Lm, LmHandle, LmSettings};
+use crate::lm::{EmbedderHandle, Lm, LmHandle, LmSettings};
 use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
 use crate::streaming::{Event, EventSink};
@@ -26,6 +26,7 @@ struct Inner {
     lm: LmHandle,
     adapter: Arc<dyn Adapter>,
     lms: HashMap<Arc<str>, LmHandle>,
+    embedders: HashMap<Arc<str>, EmbedderHandle>,
     settings: LmSettings,
     candidate: Option<Arc<ProgramState>>,
     layers: Option<Arc<Layer>>,
@@ -55,6 +56,7 @@ impl Context {
             lm,
             adapter,
             lms: HashMap::new(),
+            embedders: HashMap::new(),
             settings: LmSettings::default(),
             candidate: None,
             layers: None,
@@ -87,6 +89,15 @@ impl Context {
     pub fn with_named_lm(&self, name: impl Into<Arc<str>>, lm: LmHandle) -> Self {
         self.edit(|c| {
             c.lms.insert(name.into(), lm);
+        })
+    }
+
+    /// With an embedding model that predictors may name in their parameters, to find the nearest
+    /// demonstrations. As with LMs, names that no one gave here are never resolved.
+    #[must_use]
+    pub fn with_embedder(&self, name: impl Into<Arc<str>>, embedder: EmbedderHandle) -> Self {
+        self.edit(|c| {
+            c.embedders.insert(name.into(), embedder);
         })
     }
 
@@ -201,9 +212,9 @@ impl Context {
     }
 
     /// For a program that is no part of the one that runs, such as an LM judge: the same LMs,
-    /// adapter, settings, meter, cancellation, seed and rollout, but no candidate or other laid-over
-    /// parameters (its predictors may have the same paths), no trace, no events, and one completion
-    /// a call.
+    /// embedding models, adapter, settings, meter, cancellation, seed and rollout, but no candidate or
+    /// other laid-over parameters (its predictors may have the same paths), no trace, no events, and
+    /// one completion a call.
     #[must_use]
     pub fn detached(&self) -> Self {
         self.edit(|c| {
@@ -233,6 +244,20 @@ impl Context {
             Error::Config(format!(
                 "a predictor wants the LM `{name}`, which this context does not have; connect it \
                  and add it with `with_named_lm`, or set another LM"
+            ))
+        })
+    }
+
+    /// The embedding model of this name.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: no one gave this context an embedding model of that name.
+    pub fn embedder(&self, name: &str) -> Result<&EmbedderHandle> {
+        self.0.embedders.get(name).ok_or_else(|| {
+            Error::Config(format!(
+                "a predictor finds its demos by the embedding model `{name}`, which this context \
+                 does not have; connect it and add it with `with_embedder`, or compile the program \
+                 with lexical likeness"
             ))
         })
     }

@@ -11,6 +11,7 @@ pub mod adapter;
 pub mod budget;
 pub mod cancel;
 pub mod context;
+pub mod decision;
 pub mod error;
 pub mod example;
 pub mod lm;
@@ -31,6 +32,7 @@ pub use adapter::{Adapter, FieldPiece, FieldReader, Prompt};
 pub use budget::{Exhausted, Limits, Meter, Need, Reservation, Resource};
 pub use cancel::Cancel;
 pub use context::Context;
+pub use decision::{Decider, Decision, Evidence, EvidenceByField, EvidenceSource, Labels, Rule};
 pub use error::{Error, Result};
 pub use example::Example;
 pub use lm::{
@@ -41,7 +43,7 @@ pub use lm::{
 };
 pub use metric::{Metric, MetricHandle, Score};
 pub use module::{Bound, Module, PathSlot, Predictor, Predictors, Program, Visit, bind, find};
-pub use parameters::{Parameters, ProgramState};
+pub use parameters::{Likeness, Nearest, Parameters, ProgramState};
 pub use parse_error::{FieldError, ParseError};
 pub use prediction::{Parsed, Prediction};
 pub use record::Record;

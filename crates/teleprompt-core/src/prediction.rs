@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::decision::EvidenceByField;
 use crate::error::Result;
 use crate::lm::Usage;
 use crate::record::Record;
@@ -30,18 +31,31 @@ pub struct Prediction<O = Record> {
     pub completions: Arc<[Parsed]>,
     /// What the calls used.
     pub usage: Usage,
+    /// What the outputs that are decisions were decided from, in the first completion.
+    pub evidence: EvidenceByField,
 }
 
 impl<O> Prediction<O> {
     /// A prediction made by code rather than by an LM.
     pub fn new(output: O) -> Self {
-        Self { output, completions: Arc::from([]), usage: Usage::default() }
+        Self {
+            output,
+            completions: Arc::from([]),
+            usage: Usage::default(),
+            evidence: EvidenceByField::new(),
+        }
     }
 
     /// A prediction with the completions it comes from.
     pub fn with_completions(mut self, completions: impl Into<Arc<[Parsed]>>, usage: Usage) -> Self {
         self.completions = completions.into();
         self.usage = usage;
+        self
+    }
+
+    /// A prediction with what its outputs were decided from.
+    pub fn with_evidence(mut self, evidence: EvidenceByField) -> Self {
+        self.evidence = evidence;
         self
     }
 
@@ -52,7 +66,8 @@ impl<O> Prediction<O> {
 
     /// The same prediction with another output.
     pub fn map<P>(self, change: impl FnOnce(O) -> P) -> Prediction<P> {
-        Prediction { output: change(self.output), completions: self.completions, usage: self.usage }
+        let Self { output, completions, usage, evidence } = self;
+        Prediction { output: change(output), completions, usage, evidence }
     }
 
     /// Like [`Prediction::map`], where the change can fail.
@@ -60,8 +75,8 @@ impl<O> Prediction<O> {
     /// # Errors
     /// Those of `change`.
     pub fn try_map<P>(self, change: impl FnOnce(O) -> Result<P>) -> Result<Prediction<P>> {
-        let output = change(self.output)?;
-        Ok(Prediction { output, completions: self.completions, usage: self.usage })
+        let Self { output, completions, usage, evidence } = self;
+        Ok(Prediction { output: change(output)?, completions, usage, evidence })
     }
 }
 

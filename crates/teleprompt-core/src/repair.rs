@@ -92,6 +92,9 @@ repairs! {
     WholeNumber = "whole_number", 2;
     /// An optional output, or field of an object, that was left out became null. Penalty 3.
     MissingOptional = "missing_optional", 3;
+    /// A decision found no probabilities to go by; what the LM said stands. No repair of the reply,
+    /// and no penalty.
+    NoEvidence = "no_evidence", 0;
 }
 
 /// A [`Repair`] and where it was made.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::EvidenceByField;
 use crate::record::Record;
 
 /// One predictor call.
@@ -18,6 +19,10 @@ pub struct TraceStep {
     pub inputs: Record,
     /// What it gave; empty if it failed.
     pub outputs: Record,
+    /// What the outputs that are decisions were decided from: enough to decide them anew by another
+    /// rule.
+    #[serde(default, skip_serializing_if = "EvidenceByField::is_empty")]
+    pub evidence: EvidenceByField,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

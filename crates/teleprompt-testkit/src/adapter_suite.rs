@@ -149,6 +149,16 @@ fn prompt_has_demos_as_turns(
     if roles != wanted {
         findings.push(format!("{signature}: the turns of a prompt are {roles:?}"));
     }
+    let shown = prompt.messages.iter().skip(1);
+    if shown.ne(demos
+        .iter()
+        .flat_map(|demo| adapter.demo(signature, demo))
+        .collect::<Vec<_>>()
+        .iter())
+    {
+        findings
+            .push(format!("{signature}: a prompt shows demonstrations not as `demo` writes them"));
+    }
 }
 
 /// What is written for a record is read back as that record, without a flag.

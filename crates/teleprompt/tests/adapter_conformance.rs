@@ -91,6 +91,14 @@ impl Adapter for Broken {
         })
     }
 
+    fn demo(&self, signature: &Signature, demo: &Record) -> [Message; 2] {
+        let mut turns = ChatAdapter.demo(signature, demo);
+        if self.0 == "demo" {
+            turns.swap(0, 1);
+        }
+        turns
+    }
+
     fn prompt(&self, signature: &Signature, demos: &[Record]) -> Prompt {
         match self.0 {
             "demos" => Prompt::new(vec![Message::system(self.system(signature))], None),
@@ -124,6 +132,7 @@ fn the_suite_bites() {
         "reply",
         "lenient",
         "complaint",
+        "demo",
         "demos",
         "reader",
     ];

@@ -193,6 +193,7 @@ async fn traces_are_kept_on_request_and_apart() {
             let order = trace.begin();
             let inputs = input.clone();
             trace.push(TraceStep {
+                evidence: Default::default(),
                 path: "p".into(),
                 order,
                 inputs,

@@ -153,7 +153,7 @@ async fn demos_and_instructions_laid_over_come_before_the_own_ones_and_merge() {
     let math = Predict::of("question -> answer: int").unwrap().with_instructions("Be exact.");
     let program = Program::new(math);
     let mut state = ProgramState::default();
-    let demos = vec![record! { question: "1+1?", answer: 2 }];
+    let demos = Some(vec![record! { question: "1+1?", answer: 2 }]);
     state.insert("predict", Parameters { demos, ..Parameters::default() });
     let cx = context(lm.clone()).with_candidate(Arc::new(state));
     program.call(&cx, record! { question: "?" }).await.unwrap();
@@ -282,7 +282,7 @@ async fn a_tuned_part_of_a_larger_program_keeps_its_parameters_and_a_candidate_c
     let demo = |answer: &str| vec![record! { question: "d?", answer: answer }];
     let state = |path: &str, answer: &str| {
         let mut state = ProgramState::default();
-        state.insert(path, Parameters { demos: demo(answer), ..Parameters::default() });
+        state.insert(path, Parameters { demos: Some(demo(answer)), ..Parameters::default() });
         state
     };
     let outer = Outer {
@@ -292,7 +292,7 @@ async fn a_tuned_part_of_a_larger_program_keeps_its_parameters_and_a_candidate_c
     let bound = bind(&outer);
     let paths: Vec<&str> = bound.predictors.iter().map(|(p, _)| &**p).collect();
     assert_eq!(paths, ["inner", "other.draft", "other.check", "other.shorten"]);
-    assert_eq!(bound.parameters["inner"].demos, demo("one"));
+    assert_eq!(bound.parameters["inner"].demos(), demo("one"));
     let lm = ScriptedLm::new(|_: &LmRequest| section("answer", "1")).recording();
     let cx = context(lm.clone());
     outer.inner.call(&cx, record! { question: "?" }).await.unwrap();

@@ -277,7 +277,7 @@ async fn parameters_laid_over_a_step_change_its_prompt_only() {
     let demo = record! { question: "Where?", notes: ["honey"], reasoning: "r", answer: "in hives", confidence: 1.0 };
     let laid = Parameters {
         instructions: Some("Answer like a beekeeper.".into()),
-        demos: vec![demo],
+        demos: Some(vec![demo]),
         ..Parameters::default()
     };
     state.insert("answer", laid);

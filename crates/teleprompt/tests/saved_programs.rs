@@ -17,7 +17,7 @@ use teleprompt::{Parameters, ProgramState};
 
 fn state() -> ProgramState {
     let mut state = ProgramState::default();
-    let demos = vec![record! { question: "1+1?", answer: 2 }];
+    let demos = Some(vec![record! { question: "1+1?", answer: 2 }]);
     let instructions = Some(Arc::from("Count."));
     state.insert("predict", Parameters { demos, instructions, ..Parameters::default() });
     state
@@ -127,8 +127,8 @@ fn a_bare_predict_that_dspy_saved_loads_with_a_signature() {
     assert_eq!(parameters.instructions.as_deref(), Some("Answer briefly."));
     assert_eq!(&*parameters.descriptions["context"], "passages");
     assert!(!parameters.descriptions.contains_key("question"));
-    assert_eq!(parameters.demos.len(), 2);
-    assert!(!parameters.demos[1].contains("augmented"));
+    assert_eq!(parameters.demos().len(), 2);
+    assert!(!parameters.demos()[1].contains("augmented"));
     assert_eq!(parameters.settings.temperature, Some(0.5));
     assert_eq!(parameters.lm, None, "a file never chooses where calls go");
     let text = serde_json::to_string(&**loaded.state()).unwrap();

@@ -61,16 +61,23 @@ fn between(a: &Shown, b: &Shown) -> Value {
     note("lm", json!(a.parameters.lm), json!(b.parameters.lm));
     note("settings", json!(a.parameters.settings), json!(b.parameters.settings));
     note("label_bias", json!(a.parameters.label_bias), json!(b.parameters.label_bias));
+    note("decisions", json!(a.parameters.decisions), json!(b.parameters.decisions));
+    let pool = |s: &Shown| s.parameters.nearest.as_ref().map(|n| n.pool.clone());
+    let rest = |s: &Shown| s.parameters.nearest.as_ref().map(|n| json!({"k": n.k, "by": n.by}));
+    note("nearest demos", json!(rest(a)), json!(rest(b)));
     let missing = |from: &[Record], to: &[Record]| -> Vec<Record> {
         from.iter().filter(|d| !to.contains(d)).cloned().collect()
     };
-    let removed = missing(&a.parameters.demos, &b.parameters.demos);
-    let added = missing(&b.parameters.demos, &a.parameters.demos);
-    if !removed.is_empty() || !added.is_empty() {
-        change.insert("demos".into(), json!({"removed": removed, "added": added}));
-    } else if a.parameters.demos != b.parameters.demos {
-        change.insert("demos".into(), json!("the same in another order"));
-    }
+    let mut lists = |key: &str, a: &[Record], b: &[Record]| {
+        let (removed, added) = (missing(a, b), missing(b, a));
+        if !removed.is_empty() || !added.is_empty() {
+            change.insert(key.into(), json!({"removed": removed, "added": added}));
+        } else if a != b {
+            change.insert(key.into(), json!("the same in another order"));
+        }
+    };
+    lists("demos", a.parameters.demos(), b.parameters.demos());
+    lists("pool", &pool(a).unwrap_or_default(), &pool(b).unwrap_or_default());
     Value::Object(change)
 }
 
@@ -98,7 +105,7 @@ fn part(key: &str, value: &Value) -> String {
         let indented = text.replace('\n', "\n      ");
         out.push_str(&format!("    {sign} {indented}\n"));
     };
-    if key == "demos" {
+    if key == "demos" || key == "pool" {
         let list = |name: &str| value[name].as_array().cloned().unwrap_or_default();
         list("removed").iter().for_each(|d| line('-', d));
         list("added").iter().for_each(|d| line('+', d));

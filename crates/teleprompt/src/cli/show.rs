@@ -56,9 +56,17 @@ fn describe(path: &str, predictor: &dyn Predictor, parameters: &Parameters) -> S
     if !parameters.label_bias.is_empty() {
         text.push_str(&format!("  label bias    {}\n", json!(parameters.label_bias)));
     }
-    text.push_str(&format!("  demos         {}\n", parameters.demos.len()));
-    for demo in &parameters.demos {
+    text.push_str(&format!("  demos         {}\n", parameters.demos().len()));
+    for demo in parameters.demos() {
         text.push_str(&format!("    {}\n", shortened(&demo.to_json().to_string())));
+    }
+    if let Some(nearest) = parameters.nearest.as_ref().filter(|n| n.k > 0) {
+        let (k, pool, by) = (nearest.k, nearest.pool.len(), plain(&json!(nearest.by)));
+        text.push_str(&format!("  nearest demos {k} of {pool}, by {by}\n"));
+    }
+    for (field, decision) in &parameters.decisions {
+        let (from, rule) = (plain(&json!(decision.from)), json!(decision.rule));
+        text.push_str(&format!("  decision      {field}: {rule} on {from}\n"));
     }
     text
 }

@@ -15,6 +15,7 @@ mod read;
 pub mod rng;
 pub mod similar;
 mod split;
+pub(crate) mod tfidf;
 
 use std::ops::Deref;
 use std::path::Path;

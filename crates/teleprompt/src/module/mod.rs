@@ -14,10 +14,14 @@
 //! # }
 //! ```
 
+mod calling;
 mod chain_of_thought;
+mod evidence;
 mod inputs;
+mod pool;
 mod predict;
 mod predictor;
+mod ready;
 mod telling;
 mod tuned;
 

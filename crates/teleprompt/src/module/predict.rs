@@ -76,7 +76,7 @@ impl<S: Io> Predict<S> {
     /// With these demonstrations.
     #[must_use]
     pub fn with_demos(mut self, demos: impl IntoIterator<Item = Record>) -> Self {
-        Arc::make_mut(&mut self.core.parameters).demos = demos.into_iter().collect();
+        Arc::make_mut(&mut self.core.parameters).demos = Some(demos.into_iter().collect());
         self
     }
 

@@ -163,6 +163,11 @@ impl<'t, 'a> Racing<'t, 'a> {
         }
     }
 
+    /// Whether a candidate of these parameters was entered before.
+    pub fn knows(&self, candidate: &Candidate) -> bool {
+        self.entrants.iter().any(|entrant| entrant.candidate.hash == candidate.hash)
+    }
+
     /// How an entrant stands.
     pub fn standing(&self, entrant: usize) -> Standing {
         self.racer.standing(entrant)

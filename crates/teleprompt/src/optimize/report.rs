@@ -210,7 +210,7 @@ impl Facts<'_> {
                 predictor: path.to_string(),
                 instructions_before: differ.then(|| before.instructions().to_owned()),
                 instructions: differ.then(|| after.instructions().to_owned()),
-                demos: parameters.demos.clone(),
+                demos: parameters.demos().to_vec(),
                 parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
             })
         };

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use teleprompt_core::{
-    Context, Error, Example, Metric, MetricHandle, Module, Parameters, PathSlot, Prediction,
-    Predictor, Predictors, Program, Record, Result, Score, Signature, TraceStep, Visit,
+    Context, Error, EvidenceByField, Example, Metric, MetricHandle, Module, Parameters, PathSlot,
+    Prediction, Predictor, Predictors, Program, Record, Result, Score, Signature, TraceStep, Visit,
 };
 
 use super::teleprompter::Gepa;
@@ -326,6 +326,7 @@ impl Module for Artefacts {
                     order: trace.begin(),
                     inputs: input.clone(),
                     outputs: Record::new(),
+                    evidence: EvidenceByField::new(),
                     error: None,
                 });
             }

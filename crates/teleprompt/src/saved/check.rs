@@ -49,9 +49,19 @@ fn fit(path: &str, entry: &SavedPredictor, signature: &Signature) -> Result<Para
             return Err(Error::State(message));
         }
     }
-    for (i, demo) in parameters.demos.iter_mut().enumerate() {
-        *demo = fit_demo(demo, signature)
-            .map_err(|e| Error::State(format!("{path}: demos[{i}]: {e}")))?;
+    let fit_all = |name: &str, demos: &mut [Record]| -> Result<()> {
+        for (i, demo) in demos.iter_mut().enumerate() {
+            *demo = fit_demo(demo, signature)
+                .map_err(|e| Error::State(format!("{path}: {name}[{i}]: {e}")))?;
+        }
+        Ok(())
+    };
+    fit_all("demos", parameters.demos.as_deref_mut().unwrap_or_default())?;
+    if let Some(nearest) = &mut parameters.nearest {
+        fit_all("nearest.pool", &mut Arc::make_mut(nearest).pool)?;
+    }
+    for (field, decision) in &parameters.decisions {
+        decision.on(field, signature).map_err(|e| Error::State(format!("{path}: {e}")))?;
     }
     Ok(parameters)
 }

@@ -65,10 +65,11 @@ fn predictor(entry: &Map<String, Value>) -> Result<SavedPredictor, String> {
         })
         .collect();
     let instructions = text(signature, "instructions");
-    let demos = entry.get("demos").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let demos = entry.get("demos").and_then(Value::as_array);
+    let demos = demos.map(|list| list.iter().enumerate().map(demo).collect::<Result<_, String>>());
     let mut parameters = Parameters {
         instructions: (!instructions.is_empty()).then(|| Arc::from(instructions.as_str())),
-        demos: demos.iter().enumerate().map(demo).collect::<Result<_, _>>()?,
+        demos: demos.transpose()?,
         ..Parameters::default()
     };
     let lm = entry.get("lm").unwrap_or(&Value::Null);
@@ -133,7 +134,7 @@ pub(super) fn match_fields(
         }
     }
     // DSPy shows demos of a whole program to each predictor; a predictor needs only its own fields.
-    for demo in &mut parameters.demos {
+    for demo in parameters.demos.iter_mut().flatten() {
         let own = |n: &Arc<str>| fields.iter().any(|f| f.name == *n);
         *demo = demo.iter().filter(|(n, _)| own(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
     }
@@ -152,7 +153,7 @@ pub(super) fn guess_signature(entry: &SavedPredictor) -> Result<Signature> {
         .unwrap_or_else(|| names.len().saturating_sub(1));
     let field = |f: &PositionalField| {
         let is_list = |d: &Record| d.get(&f.name).is_some_and(Value::is_array);
-        let lists = entry.parameters.demos.iter().any(is_list);
+        let lists = entry.parameters.demos().iter().any(is_list);
         let ty = if lists { Type::list(Type::str()) } else { Type::str() };
         Field::new(f.name.as_str(), ty).described(f.description.as_str())
     };

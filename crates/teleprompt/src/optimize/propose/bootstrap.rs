@@ -133,7 +133,7 @@ fn without(labeled: &Labels, example: usize) -> ProgramState {
         let others = demos.iter().filter(|(i, _)| *i != example);
         let demos: Vec<Record> = others.map(|(_, demo)| demo.clone()).collect();
         if !demos.is_empty() {
-            state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
+            state.insert(path.clone(), Parameters { demos: Some(demos), ..Parameters::default() });
         }
     }
     state

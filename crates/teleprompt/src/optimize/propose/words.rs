@@ -1,8 +1,22 @@
-//! Words between us and an LM that writes: questions, and answers without their trimmings.
+//! Words between us and an LM that writes: examples as text, and answers without their trimmings.
 
-use teleprompt_core::{Field, Program, Result, Signature, Type};
+use std::fmt::Write;
+use std::future::Future;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use teleprompt_core::{Field, Program, Record, Result, Signature, Type};
 
 use crate::module::Predict;
+use crate::optimize::study::Asked;
+use crate::optimize::{Question, Task};
+use crate::parse::write::compact;
+
+/// Characters of one value that an example shows; what a task is about can be seen from these.
+const SHOWN: usize = 600;
+
+/// The longest instructions taken over. Longer ones are an LM that did not find the end.
+const LONGEST: usize = 4000;
 
 /// A question's program: one predictor with these text inputs and one text output.
 pub(in crate::optimize) fn writer(
@@ -14,6 +28,92 @@ pub(in crate::optimize) fn writer(
     let inputs = inputs.iter().map(field).collect();
     let signature = Signature::new(instructions, inputs, vec![field(&output)], Default::default())?;
     Ok(Program::new(Predict::of(signature)?))
+}
+
+/// Examples one below the other, each field on a line of its own.
+pub(in crate::optimize) fn shown<'r>(records: impl IntoIterator<Item = &'r Record>) -> String {
+    let mut out = String::new();
+    for (i, record) in records.into_iter().enumerate() {
+        let _ = writeln!(out, "{}Example {}", if i > 0 { "\n" } else { "" }, i + 1);
+        for (name, value) in record.iter() {
+            let _ = writeln!(out, "{name}: {}", short(value));
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+fn short(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| compact(value), str::to_owned);
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Asks with these examples, and, if that fails, with half of them and so on: a prompt that is too
+/// long for the LM, or in which it loses the thread, is the usual reason. At most four questions.
+pub(in crate::optimize) async fn ask_with_examples(
+    task: &Task<'_>,
+    question: Question<'_>,
+    examples: &[Record],
+) -> Result<Asked> {
+    let mut n = examples.len();
+    for _ in 0..3 {
+        let asked = task.ask(with_examples(&question, examples, n)).await?;
+        if asked.error.is_none() || n < 2 {
+            return Ok(asked);
+        }
+        n /= 2;
+    }
+    task.ask(with_examples(&question, examples, n)).await
+}
+
+fn with_examples<'q>(question: &Question<'q>, examples: &[Record], n: usize) -> Question<'q> {
+    let mut question = question.clone();
+    if n > 0 {
+        question.inputs.insert("examples", shown(examples.iter().take(n)));
+    }
+    question
+}
+
+/// What several questions come to, in their order; as many at a time as examples are run.
+///
+/// # Errors
+/// The first error.
+pub(in crate::optimize) async fn in_order<T, F>(
+    task: &Task<'_>,
+    questions: impl IntoIterator<Item = F>,
+) -> Result<Vec<T>>
+where
+    F: Future<Output = Result<T>>,
+{
+    // Collected first: the futures are made here and only polled there.
+    let questions: Vec<F> = questions.into_iter().collect();
+    stream::iter(questions).buffered(task.concurrency).try_collect().await
+}
+
+/// The text of an answer without its trimmings; none, with a remark, if there is nothing usable in
+/// it.
+///
+/// # Errors
+/// The journal cannot be written.
+pub(in crate::optimize) fn text_of(
+    task: &Task<'_>,
+    what: &str,
+    asked: &Asked,
+    output: &str,
+) -> Result<Option<String>> {
+    if let Some(error) = &asked.error {
+        task.note(format!("no {what}: {error}"))?;
+        return Ok(None);
+    }
+    let text = tidy(asked.outputs.str(output).unwrap_or_default());
+    let length = text.chars().count();
+    if length == 0 || length > LONGEST {
+        task.note(format!("no {what}: {length} characters are not from 1 to {LONGEST}"))?;
+        return Ok(None);
+    }
+    Ok(Some(text))
 }
 
 /// Without a code fence, a label such as `Proposed instructions:` and quotes around it.
@@ -66,6 +166,8 @@ fn unlabelled(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use teleprompt_core::record;
+
     use super::*;
 
     #[test]
@@ -85,5 +187,18 @@ mod tests {
         }
         assert_eq!(tidy("Instructions:"), "Instructions:");
         assert_eq!(tidy("``````"), "");
+    }
+
+    #[test]
+    fn examples_are_shown_field_by_field_and_not_at_any_length() {
+        let long = "é".repeat(SHOWN + 1);
+        let records = [record! { text: "one", n: [1, 2] }, record! { text: long }];
+        let text = shown(&records);
+        assert!(
+            text.starts_with("Example 1\ntext: one\nn: [1, 2]\n\nExample 2\ntext: éé"),
+            "{text}"
+        );
+        assert_eq!(text.chars().filter(|c| *c == 'é').count(), SHOWN);
+        assert!(text.ends_with('…'));
     }
 }

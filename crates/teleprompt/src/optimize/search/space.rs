@@ -15,7 +15,7 @@ use crate::data::Rng;
 /// assert_eq!(space.size(), 6);
 /// assert_eq!(space.points().nth(4), Some(vec![1, 1]));
 /// assert_eq!(space.draws(7).count(), 6);
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn sizes_are_counted_and_checked() {
         assert_eq!(Space::new(vec![2, 3, 1]).unwrap().size(), 6);
-        assert_eq!(Space::new(vec![]).unwrap().points().collect::<Vec<_>>(), [Vec::new()]);
+        assert_eq!(Space::new(vec![]).unwrap().points().collect::<Vec<_>>(), [Vec::<usize>::new()]);
         assert_eq!(Space::new(vec![usize::MAX; 3]).unwrap().size(), u128::MAX);
         let error = Space::new(vec![4, 0]).unwrap_err().to_string();
         assert!(error.contains("dimension 1"), "{error}");

@@ -55,6 +55,16 @@ impl BootstrapFewShot {
         rng: &Rng,
         origin: &str,
     ) -> Result<Candidate> {
+        task.propose(origin, self.state(task, order, rng).await?)
+    }
+
+    /// What the candidate is made of, for recipes that combine it with something else.
+    pub(super) async fn state(
+        &self,
+        task: &Task<'_>,
+        order: &[usize],
+        rng: &Rng,
+    ) -> Result<ProgramState> {
         let bootstrap = Bootstrap {
             max_demos: self.max_bootstrapped_demos,
             max_rounds: self.max_rounds,
@@ -71,10 +81,13 @@ impl BootstrapFewShot {
             // Bootstrapped ones first would always be the farthest from the question.
             rng.shuffle(&mut demos);
             if !demos.is_empty() {
-                state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
+                state.insert(
+                    path.clone(),
+                    Parameters { demos: Some(demos), ..Parameters::default() },
+                );
             }
         }
-        task.propose(origin, calibrate(task, state, self.calibration_examples).await?)
+        calibrate(task, state, self.calibration_examples).await
     }
 
     /// Labelled examples that were not bootstrapped, drawn anew for each predictor.

@@ -37,15 +37,20 @@ impl LabeledFewShot {
         rng: &Rng,
         origin: &str,
     ) -> Result<Candidate> {
+        task.propose(origin, self.state(task, rng).await?)
+    }
+
+    /// What the candidate is made of, for recipes that combine it with something else.
+    pub(super) async fn state(&self, task: &Task<'_>, rng: &Rng) -> Result<ProgramState> {
         let mut state = ProgramState::default();
         for (path, signature) in &task.predictors {
             let demos = labeled_demos(signature, &task.train, self.k, &mut rng.derive(path));
             if !demos.is_empty() {
-                let demos = demos.into_iter().map(|(_, demo)| demo).collect();
+                let demos = Some(demos.into_iter().map(|(_, demo)| demo).collect());
                 state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
             }
         }
-        task.propose(origin, calibrate(task, state, self.calibration_examples).await?)
+        calibrate(task, state, self.calibration_examples).await
     }
 }
 

@@ -81,9 +81,9 @@ impl Draft {
     }
 
     fn demos(&self, path: &str) -> Vec<Record> {
-        let own = self.state.get(path).map(|p| p.demos.clone()).unwrap_or_default();
-        let written = || self.written(path).map(|w| w.parameters.demos.clone());
-        if own.is_empty() { written().unwrap_or_default() } else { own }
+        let own = self.state.get(path).and_then(|p| p.demos.clone());
+        let written = || self.written(path).and_then(|w| w.parameters.demos.clone());
+        own.or_else(written).unwrap_or_default()
     }
 
     fn written(&self, path: &str) -> Option<&Written> {
@@ -102,7 +102,7 @@ impl Draft {
 
     fn set_demos(&mut self, path: &Arc<str>, demos: Vec<Record>) {
         self.edit(path, |parameters| {
-            parameters.demos = demos;
+            parameters.demos = Some(demos);
             // It was measured with other demonstrations.
             parameters.label_bias.clear();
         });
