@@ -91,8 +91,12 @@ mod tests {
             path: path.into(),
             order: 0,
             inputs: record! { question: "why?" },
-            outputs: error.map_or(record! { tool: serde_json::json!({"name": "look", "n": 2}) }, |_| Record::new()),
+            outputs: error
+                .map_or(record! { tool: serde_json::json!({"name": "look", "n": 2}) }, |_| {
+                    Record::new()
+                }),
             error: error.map(str::to_owned),
+            evidence: teleprompt_core::EvidenceByField::new(),
         };
         let run = Run {
             score: 0.25,
@@ -103,7 +107,7 @@ mod tests {
         };
         assert_eq!(
             trajectory(&run),
-            "Step 1, plan\nquestion: why?\nAnswer:\ntool: {\"n\": 2, \"name\": \"look\"}\n\
+            "Step 1, plan\nquestion: why?\nAnswer:\ntool: {\"name\": \"look\", \"n\": 2}\n\
              Step 2, act\nquestion: why?\nAnswer:\n(none) The call failed: no field `answer`\n\
              Score 0.25. Too short.\nOn plan: Look twice.\n"
         );
