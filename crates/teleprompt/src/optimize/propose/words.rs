@@ -194,7 +194,10 @@ mod tests {
         let long = "é".repeat(SHOWN + 1);
         let records = [record! { text: "one", n: [1, 2] }, record! { text: long }];
         let text = shown(&records);
-        assert!(text.starts_with("Example 1\ntext: one\nn: [1, 2]\n\nExample 2\ntext: éé"), "{text}");
+        assert!(
+            text.starts_with("Example 1\ntext: one\nn: [1, 2]\n\nExample 2\ntext: éé"),
+            "{text}"
+        );
         assert_eq!(text.chars().filter(|c| *c == 'é').count(), SHOWN);
         assert!(text.ends_with('…'));
     }
