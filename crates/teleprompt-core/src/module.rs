@@ -1,6 +1,7 @@
 //! Modules and programs: how predictors are composed, and how a compiler finds them.
 
 use std::any::Any;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -98,7 +99,7 @@ pub trait Predictors {
 /// The path of a predictor that is a whole program.
 pub(crate) const LONE: &str = "predict";
 
-/// The path of a predictor, set when its program is bound. Clones start with the same path and go
+/// The path of a predictor or other part, set when its program is bound. Clones start with the same path and go
 /// their own way from there.
 #[derive(Debug, Default)]
 pub struct PathSlot(RwLock<Option<Arc<str>>>);
@@ -162,6 +163,16 @@ impl<'a> Visit<'a> {
         self.layers.push((self.path.clone(), state.clone()));
         part.visit(self);
         self.layers.pop();
+    }
+
+    /// Tells a part where it stands, if it has to know when it runs. One that is met again keeps its
+    /// first place, as the predictors inside keep their paths.
+    pub fn place(&mut self, slot: &'a PathSlot) {
+        if let Entry::Vacant(unseen) = self.seen.entry(slot) {
+            let path: Arc<str> = Arc::from(self.path.as_str());
+            slot.set(path.clone());
+            unseen.insert(path);
+        }
     }
 
     /// Where the visit is now.

@@ -92,6 +92,25 @@ fn a_candidate_comes_before_layers_and_outer_layers_before_inner_ones() {
 }
 
 #[test]
+fn an_overlay_comes_before_a_candidate_and_leaves_the_rest_of_it_in_force() {
+    let cx = context()
+        .with_layer("".into(), state("layer", &["a", "b", "c"]))
+        .with_candidate(state("candidate", &["a", "b"]));
+    let mut over = (*state("over", &["a"])).clone();
+    let demos = vec![Record::new()];
+    over.insert("b", Parameters { demos: demos.clone(), ..Parameters::default() });
+    let laid = cx.with_overlay(over);
+    let table = [("a", "over/a"), ("b", "candidate/b"), ("c", "layer/c")];
+    for (path, expected) in table {
+        assert_eq!(in_force(&laid, path).as_deref(), Some(expected), "{path}");
+    }
+    assert_eq!(laid.parameters("b")[0].demos, demos);
+    assert_eq!(in_force(&cx, "a").as_deref(), Some("candidate/a"), "the first copy is as it was");
+    let bare = context().with_overlay((*state("over", &["a"])).clone());
+    assert_eq!(in_force(&bare, "a").as_deref(), Some("over/a"));
+}
+
+#[test]
 fn a_prefix_ends_where_a_part_of_the_path_ends() {
     let cx = context().with_layer(
         "hop".into(),

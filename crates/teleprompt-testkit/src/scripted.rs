@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use teleprompt_core::{
     Capabilities, Completion, Lm, LmChunk, LmError, LmErrorKind, LmRequest, LmResponse, LmStream,
-    Message, Part, Usage,
+    Message, Part, TokenLogprob, Usage,
 };
 
 /// One answer of a script.
@@ -23,6 +23,30 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// A completion made of these tokens, each with the likeliest tokens at its place and their
+    /// probabilities; a token that is not among them is certain.
+    ///
+    /// ```
+    /// use teleprompt_testkit::scripted::Reply;
+    /// let Reply::Completion(c) = Reply::tokens(&[("It is ", &[]), ("so", &[("so", 0.5)])]) else {
+    ///     panic!("it is a completion");
+    /// };
+    /// assert_eq!(c.text, "It is so");
+    /// assert_eq!(c.logprobs.unwrap()[1].logprob, 0.5f32.ln());
+    /// ```
+    pub fn tokens(tokens: &[(&str, &[(&str, f32)])]) -> Self {
+        let token = |(token, top): &(&str, &[(&str, f32)])| {
+            let top: Vec<(String, f32)> =
+                top.iter().map(|(t, p)| (t.to_string(), p.ln())).collect();
+            let own = top.iter().find(|(t, _)| t == token).map_or(0.0, |(_, logprob)| *logprob);
+            TokenLogprob { token: token.to_string(), logprob: own, top }
+        };
+        Reply::Completion(Completion {
+            logprobs: Some(tokens.iter().map(token).collect()),
+            ..Completion::text(tokens.iter().map(|(t, _)| *t).collect::<String>())
+        })
+    }
+
     /// A failure of this kind.
     pub fn error(kind: LmErrorKind) -> Self {
         Reply::Error(LmError::new(kind, "scripted", format!("scripted failure: {kind:?}")))

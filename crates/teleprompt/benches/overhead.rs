@@ -17,7 +17,9 @@ use teleprompt::data::Dataset;
 use teleprompt::evaluate::{Evaluate, metrics};
 use teleprompt::lm::cache::{CacheConfig, Cached};
 use teleprompt::prelude::*;
-use teleprompt::{LmError, LmRequest, LmResponse, Message, TraceRecorder, Usage};
+use teleprompt::{
+    Likeness, LmError, LmRequest, LmResponse, Message, Nearest, Parameters, TraceRecorder, Usage,
+};
 use tokio::runtime::Runtime;
 
 const REPLY: &str = "[[ ## reasoning ## ]]\nParis has been the capital since 987.\n\n\
@@ -94,6 +96,31 @@ fn predict(c: &mut Criterion) {
     group.finish();
 }
 
+/// Four demonstrations, the nearest of a pool of this size: compare it to `predict/demos/4`.
+fn nearest(c: &mut Criterion) {
+    let mut group = c.benchmark_group("predict_nearest");
+    let runtime = runtime();
+    for size in [100, 1000, 10_000] {
+        let demo = |i: usize| {
+            let question = format!("What is the capital of country {i}, {} by {}?", i % 7, i % 31);
+            record! { question: question, reasoning: "Because it is so.", answer: "Yes" }
+        };
+        let pool = (0..size).map(demo).collect();
+        let nearest = Some(Arc::new(Nearest { k: 4, pool, by: Likeness::Lexical }));
+        let program = Predict::of("question -> reasoning, answer")
+            .unwrap()
+            .with_parameters(Parameters { nearest, ..Parameters::default() });
+        let cx = context();
+        group.bench_with_input(BenchmarkId::from_parameter(size), &size, |b, _| {
+            b.iter(|| {
+                let cx = cx.with_trace(TraceRecorder::new());
+                runtime.block_on(program.call(&cx, question())).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
 /// As many outputs of plain text as said, beside one input.
 fn fields(c: &mut Criterion) {
     let mut group = c.benchmark_group("predict_outputs");
@@ -163,5 +190,5 @@ fn cache(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, predict, fields, evaluation, cache);
+criterion_group!(benches, predict, nearest, fields, evaluation, cache);
 criterion_main!(benches);

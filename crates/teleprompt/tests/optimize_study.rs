@@ -86,6 +86,26 @@ fn search() -> BootstrapFewShotWithRandomSearch {
     }
 }
 
+#[tokio::test]
+async fn any_race_finds_what_full_evaluation_finds() {
+    use teleprompt::optimize::race::Race;
+    let mut paid_by = Vec::new();
+    for race in [Race::Full, Race::minibatch(), Race::k_fold(), Race::halving(), Race::wilcoxon()] {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, paid) = context(u64::MAX);
+        let search =
+            BootstrapFewShotWithRandomSearch { race, num_candidate_programs: 6, ..search() };
+        let done = compiler(search, &dir).compile(&cx, &program(), &data(240)).await.unwrap();
+        assert_eq!(done.report.winner.score, 1.0, "{race:?}: {}", done.report);
+        paid_by.push((race, paid.load(Ordering::SeqCst)));
+        for candidate in &done.report.candidates {
+            assert!(candidate.accepted.is_none() || !candidate.why.is_empty(), "{candidate:?}");
+        }
+    }
+    let full = paid_by[0].1;
+    assert!(paid_by[1].1 < full && paid_by[3].1 < full, "{paid_by:?}");
+}
+
 fn compiler<O: Optimizer>(optimizer: O, dir: &tempfile::TempDir) -> Compiler<O> {
     optimizer.compiler(exact).studies_in(dir.path()).study("trial").concurrency(3)
 }

@@ -140,7 +140,7 @@ fn random_flip(moving: &[f64], rng: &mut Rng) -> f64 {
 }
 
 /// Up to as many differences that are not zero, the signed-rank test enumerates the sums of ranks.
-const EXACT_RANKS_UP_TO: usize = 50;
+const EXACT_RANKS_UP_TO: usize = 30;
 
 /// What [`wilcoxon`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -158,7 +158,7 @@ pub struct SignedRank {
 /// Wilcoxon's signed-rank test of paired differences (Wilcoxon 1945). Differences of zero, and those
 /// that are not finite numbers, are left out; equal ones share their mean rank.
 ///
-/// Exact for up to 50 differences, ties or none: the distribution of the sum of the ranks over all
+/// Exact for up to 30 differences, ties or none: the distribution of the sum of the ranks over all
 /// signs. Above, the normal approximation with the corrections for ties and continuity. All
 /// p-values are 1 of nothing.
 ///

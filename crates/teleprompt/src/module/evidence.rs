@@ -99,7 +99,11 @@ fn masses(labels: &Labels, tokens: &[TokenLogprob]) -> Vec<f64> {
     let mut masses = vec![0.0; texts.len()];
     let mut share = |among: &[usize], mass: f64| {
         let each = mass / among.len().max(1) as f64;
-        among.iter().filter_map(|i| masses.get_mut(*i).map(|m| *m += each)).count();
+        for i in among {
+            if let Some(sum) = masses.get_mut(*i) {
+                *sum += each;
+            }
+        }
     };
     // Those that what was written may still become, and how probable it was.
     let mut open: Vec<usize> = (0..texts.len()).collect();
@@ -117,6 +121,10 @@ fn masses(labels: &Labels, tokens: &[TokenLogprob]) -> Vec<f64> {
         written = continued(&written, &token.token);
         left *= probability(token.logprob);
         open = among(&texts, &open, &written);
+    }
+    if open.len() == texts.len() {
+        // Nothing that was written excludes any label.
+        return masses;
     }
     let whole: Vec<usize> =
         open.iter().copied().filter(|i| texts.get(*i).is_some_and(|t| *t == written)).collect();

@@ -12,7 +12,7 @@ use super::inputs;
 use super::ready::{Read, Ready};
 use super::telling::Teller;
 
-/// Prompts kept ready per predictor: one a candidate in flight is enough.
+/// Prompts kept ready per predictor, those used last: one a candidate in flight is enough.
 const READY: usize = 8;
 
 /// A signature with parameters, ready to be called. Clones share the prompts rendered so far.
@@ -91,8 +91,11 @@ impl Core {
     fn ready(&self, cx: &Context, path: &str) -> Result<Arc<Ready>> {
         let laid = cx.parameters(path);
         let mut kept = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.iter().find(|r| r.is_for(&self.parameters, &laid, cx.adapter())) {
-            return Ok(found.clone());
+        let is_for = |r: &Arc<Ready>| r.is_for(&self.parameters, &laid, cx.adapter());
+        if let Some(place) = kept.iter().position(is_for) {
+            let found = kept.remove(place);
+            kept.push(found.clone());
+            return Ok(found);
         }
         let fault = |e| Error::State(format!("{path}: {e}"));
         let ready = Arc::new(Ready::new(&laid, self, cx.adapter(), &kept).map_err(fault)?);

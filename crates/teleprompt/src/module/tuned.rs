@@ -100,7 +100,7 @@ impl<M: Module> Predictors for Laid<'_, M> {
 
 impl<M: Module> Predictors for Tuned<M> {
     fn visit<'a>(&'a self, visit: &mut Visit<'a>) {
-        self.place.set(Arc::from(visit.path()));
+        visit.place(&self.place);
         visit.layer(self.solution.first(), &*self.module);
     }
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 use teleprompt_core::Result;
 
+use super::teleprompter::by_name;
 use super::{Candidate, Cost, Optimizer, Sizes, Task};
 
 /// The private twin of [`Optimizer`] that can be stored.
@@ -39,7 +42,15 @@ impl<O: Optimizer> ErasedOptimizer for O {
     }
 }
 
-/// Any optimizer. Cloning is cheap.
+/// Any optimizer. Cloning is cheap. As a setting it is a recipe's name, or
+/// `{"name": …, "settings": {…}}`; see [`by_name`].
+///
+/// ```
+/// use teleprompt::optimize::{Optimizer, OptimizerHandle};
+/// let recipe: OptimizerHandle = serde_json::from_str("\"labeled_few_shot\"")?;
+/// assert_eq!(recipe.name(), "labeled_few_shot");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct OptimizerHandle(Arc<dyn ErasedOptimizer>);
 
@@ -68,5 +79,34 @@ impl Optimizer for OptimizerHandle {
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         self.0.search(task).await
+    }
+}
+
+/// As `{"name": …, "settings": {…}}`.
+impl Serialize for OptimizerHandle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        json!({"name": Optimizer::name(self), "settings": Optimizer::settings(self)})
+            .serialize(serializer)
+    }
+}
+
+/// From a recipe's name alone, or with settings.
+impl<'de> Deserialize<'de> for OptimizerHandle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Name(String),
+            Whole {
+                name: String,
+                #[serde(default)]
+                settings: Map<String, Value>,
+            },
+        }
+        let (name, settings) = match Form::deserialize(deserializer)? {
+            Form::Name(name) => (name, Map::new()),
+            Form::Whole { name, settings } => (name, settings),
+        };
+        by_name(&name, &settings).map_err(D::Error::custom)
     }
 }

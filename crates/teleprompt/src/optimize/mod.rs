@@ -24,6 +24,7 @@
 mod compiler;
 pub mod compose;
 mod drive;
+mod explore;
 mod handle;
 mod progress;
 pub mod propose;
@@ -34,6 +35,7 @@ mod splits;
 pub mod study;
 mod task;
 pub mod teleprompter;
+pub mod text;
 
 use std::future::Future;
 use std::ops::{Add, Mul};
@@ -46,6 +48,7 @@ use teleprompt_core::{Metric, ProgramState, Result};
 pub use compiler::{Compiled, Compiler};
 use compose::Solution;
 pub use drive::{Drive, Trial};
+pub use explore::{Make, Racing, explore};
 pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};
 pub use report::{Change, Report, Side};

@@ -154,6 +154,21 @@ impl<M: Module> Checked<M> {
         Err(Error::Check { path, check, message, attempts, output })
     }
 
+    /// What is left when an attempt failed before it could be checked.
+    fn give_up(
+        &self,
+        cx: &Context,
+        trials: &Trials<'_>,
+        best: Option<Attempt>,
+        (failed, attempts): (Trial<Record>, u32),
+    ) -> Result<Prediction> {
+        let fatal = matches!(&failed.outcome, Err(error) if error.is_fatal());
+        match best.filter(|best| !fatal && self.badness(best).0 == 0) {
+            Some(best) => self.settle(cx, trials, best, attempts),
+            None => trials.accept(failed),
+        }
+    }
+
     async fn attempts(&self, cx: &Context, inputs: &Record) -> Result<Prediction> {
         let trials = Trials::recorded(cx);
         let mut best: Option<Attempt> = None;
@@ -163,29 +178,23 @@ impl<M: Module> Checked<M> {
             let again = trials.cx().with_overlay(std::mem::take(&mut note));
             let trial = run(&trials, &again, &self.inner.module, inputs).await?;
             made += 1;
-            let failed = match &trial.outcome {
-                Ok(prediction) => self.failures(inputs, &prediction.output),
-                Err(error) if error.is_fatal() => return Err(error.clone()),
-                Err(_) => {
-                    return match best.filter(|b| self.badness(b).0 == 0) {
-                        Some(best) => self.settle(cx, &trials, best, made),
-                        None => trials.accept(trial),
-                    };
-                }
+            let Ok(prediction) = &trial.outcome else {
+                return self.give_up(cx, &trials, best, (trial, made));
             };
+            let failed = self.failures(inputs, &prediction.output);
+            let over = failed.is_empty() || made > self.max_backtracks;
             let attempt = Attempt { trial, failed };
-            if !attempt.failed.is_empty() {
+            if !over {
                 note = self.note(trials.cx(), &attempt);
             }
-            let over = attempt.failed.is_empty() || made > self.max_backtracks;
-            let best_so_far = match best.take() {
+            let kept = match best.take() {
                 Some(before) if self.badness(&before) <= self.badness(&attempt) => before,
                 _ => attempt,
             };
             if over {
-                return self.settle(cx, &trials, best_so_far, made);
+                return self.settle(cx, &trials, kept, made);
             }
-            best = Some(best_so_far);
+            best = Some(kept);
         }
     }
 }

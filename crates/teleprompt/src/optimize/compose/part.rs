@@ -97,7 +97,7 @@ pub(super) fn added(in_force: &[InForce], notes: &[(Arc<str>, String)]) -> Progr
 
 impl<M: Predictors> Predictors for Part<M> {
     fn visit<'a>(&'a self, visit: &mut Visit<'a>) {
-        self.place.set(Arc::from(visit.path()));
+        visit.place(&self.place);
         self.module.visit(visit);
     }
 }

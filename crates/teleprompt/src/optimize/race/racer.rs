@@ -87,7 +87,6 @@ pub(super) struct Entrant {
     pub(super) target: usize,
     /// Cells of so many of the order were given.
     asked: usize,
-    pub(super) sum: f64,
     pub(super) n: usize,
     invalid: usize,
     pub(super) pruned: Option<String>,
@@ -95,7 +94,8 @@ pub(super) struct Entrant {
 
 impl Entrant {
     pub(super) fn mean(&self) -> f64 {
-        self.sum / self.n.max(1) as f64
+        // Summed in the order of the examples, so that the order of tells does not matter.
+        self.scores.iter().flatten().sum::<f64>() / self.n.max(1) as f64
     }
 
     pub(super) fn score(&self, example: usize) -> Option<f64> {
@@ -119,8 +119,6 @@ impl Entrant {
             *slot = Some(score);
             self.n += 1;
             self.invalid += usize::from(!valid);
-            // Summed in the order of the examples, so that the order of tells does not matter.
-            self.sum = self.scores.iter().flatten().sum();
         }
     }
 }
@@ -145,8 +143,8 @@ impl Racer {
     pub fn enter(&mut self) -> usize {
         let scores = vec![None; self.order.len()];
         let target = self.first_target();
-        let (sum, n, invalid, pruned) = (0.0, 0, 0, None);
-        self.entrants.push(Entrant { scores, target, asked: 0, sum, n, invalid, pruned });
+        let (n, invalid, pruned) = (0, 0, None);
+        self.entrants.push(Entrant { scores, target, asked: 0, n, invalid, pruned });
         self.entrants.len() - 1
     }
 

@@ -111,9 +111,12 @@ impl Racer {
     /// Why an entrant is significantly worse than another, if it is.
     fn worse(&self, entrant: usize, best: usize, alpha: f64) -> Option<String> {
         let differences = self.differences(entrant, best);
-        let p = stats::wilcoxon(&differences).less;
         let mean = stats::mean(&differences);
-        (p < alpha && mean < 0.0).then(|| {
+        if mean >= 0.0 {
+            return None;
+        }
+        let p = stats::wilcoxon(&differences).less;
+        (p < alpha).then(|| {
             format!(
                 "it is worse than entrant {best} by {:.3} on {} examples, p = {p:.3} in a one-sided \
                  signed-rank test, below {alpha}",

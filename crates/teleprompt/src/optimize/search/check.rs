@@ -22,7 +22,8 @@ where
         for done in [0, 1, alone.len() / 2, alone.len() - 1, alone.len()] {
             let mut resumed = make(seed);
             alone[..done].iter().zip(told.iter().cycle()).for_each(|(p, t)| resumed.tell(p, *t));
-            prop_assert_eq!(resumed.ask().as_ref(), alone.get(done));
+            let next = resumed.ask();
+            prop_assert_eq!(next.as_ref(), alone.get(done));
         }
     });
 }

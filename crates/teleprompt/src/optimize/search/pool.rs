@@ -133,6 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::data::Rng;
 
     fn pool(scores: &[f64]) -> Pool<()> {
         let mut pool = Pool::default();

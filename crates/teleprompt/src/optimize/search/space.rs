@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn sizes_are_counted_and_checked() {
         assert_eq!(Space::new(vec![2, 3, 1]).unwrap().size(), 6);
-        assert_eq!(Space::new(vec![]).unwrap().points().collect::<Vec<_>>(), [Vec::new()]);
+        assert_eq!(Space::new(vec![]).unwrap().points().collect::<Vec<_>>(), [Vec::<usize>::new()]);
         assert_eq!(Space::new(vec![usize::MAX; 3]).unwrap().size(), u128::MAX);
         let error = Space::new(vec![4, 0]).unwrap_err().to_string();
         assert!(error.contains("dimension 1"), "{error}");

@@ -1,60 +1,110 @@
 //! Several sets of demonstrations for each predictor, from which searches choose.
 
-use teleprompt_core::{Parameters, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use teleprompt_core::{Parameters, ProgramState, Record, Result};
 
 use super::{BootstrapFewShot, LabeledFewShot};
-use crate::optimize::Task;
+use crate::optimize::{Optimizer, Sizes, Task};
 
-/// Up to `n` different sets for each predictor, in the order of the predictors: none but those in
-/// force, labelled ones, those of a bootstrap over the train examples as they come, and those of
-/// bootstraps over shuffled examples and of different sizes. Each carries the label bias that was
-/// measured with it.
+/// The number of the set that a bootstrap over the train examples as they come gives.
+pub(super) const BOOTSTRAP: usize = 2;
+
+/// Sets by number: 0 is what is in force, 1 are labelled examples, 2 those of a bootstrap over the
+/// train examples as they come, and all further ones those of bootstraps over shuffled examples and
+/// of different sizes. Each carries the label bias that was measured with it.
 ///
 /// The teacher's runs are the same in all bootstraps, so that each example is paid once.
-pub(super) async fn demo_sets(
-    task: &Task<'_>,
-    n: usize,
-    bootstrap: &BootstrapFewShot,
-) -> Result<Vec<Vec<Parameters>>> {
-    let mut sets = vec![vec![Parameters::default()]; task.predictors.len()];
-    for i in 1..n.max(1) {
-        let state = state(task, i, bootstrap).await?;
-        for ((path, _), sets) in task.predictors.iter().zip(&mut sets) {
-            if let Some(set) = state.get(path).filter(|set| !sets.contains(set)) {
-                sets.push((**set).clone());
+pub(super) struct DemoSets {
+    bootstrap: BootstrapFewShot,
+    /// By the hash of the train examples, which folds change, and by number.
+    made: Mutex<BTreeMap<(String, usize), Arc<ProgramState>>>,
+}
+
+impl DemoSets {
+    pub fn new(bootstrap: BootstrapFewShot) -> Self {
+        Self { bootstrap, made: Mutex::default() }
+    }
+
+    /// The set of a number, for all predictors.
+    pub async fn set(&self, task: &Task<'_>, number: usize) -> Result<Arc<ProgramState>> {
+        let key = (task.train.hash(), number);
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = made().get(&key).cloned() {
+            return Ok(set);
+        }
+        let set = Arc::new(self.make(task, number).await?);
+        made().insert(key, set.clone());
+        Ok(set)
+    }
+
+    async fn make(&self, task: &Task<'_>, number: usize) -> Result<ProgramState> {
+        let bootstrap = &self.bootstrap;
+        let mut rng = task.rng(&format!("demos {number}"));
+        let mut order: Vec<usize> = (0..task.train.len()).collect();
+        match number {
+            0 => Ok(ProgramState::default()),
+            1 => {
+                let calibration_examples = bootstrap.calibration_examples;
+                let k = bootstrap.max_labeled_demos;
+                LabeledFewShot { k, calibration_examples }.state(task, &rng).await
+            }
+            BOOTSTRAP => bootstrap.state(task, &order, &rng).await,
+            _ => {
+                rng.shuffle(&mut order);
+                let most = bootstrap.max_bootstrapped_demos;
+                let size = most.min(1 + rng.below(most.max(1)));
+                let recipe = BootstrapFewShot { max_bootstrapped_demos: size, ..*bootstrap };
+                recipe.state(task, &order, &rng).await
             }
         }
     }
-    Ok(sets)
-}
 
-async fn state(
-    task: &Task<'_>,
-    i: usize,
-    bootstrap: &BootstrapFewShot,
-) -> Result<teleprompt_core::ProgramState> {
-    let mut rng = task.rng(&format!("demos {i}"));
-    let mut order: Vec<usize> = (0..task.train.len()).collect();
-    match i {
-        1 if bootstrap.max_labeled_demos > 0 => {
-            let calibration_examples = bootstrap.calibration_examples;
-            let labeled = LabeledFewShot { k: bootstrap.max_labeled_demos, calibration_examples };
-            labeled.state(task, &rng).await
+    /// For each predictor, the numbers below `n` whose sets differ.
+    pub async fn different(&self, task: &Task<'_>, n: usize) -> Result<Vec<Vec<usize>>> {
+        let mut seen = vec![vec![Parameters::default()]; task.predictors.len()];
+        let mut numbers = vec![vec![0]; task.predictors.len()];
+        for number in 1..n {
+            let set = self.set(task, number).await?;
+            let places = task.predictors.iter().zip(seen.iter_mut().zip(&mut numbers));
+            for ((path, _), (seen, numbers)) in places {
+                if let Some(new) = set.get(path).filter(|set| !seen.contains(set)) {
+                    seen.push((**new).clone());
+                    numbers.push(number);
+                }
+            }
         }
-        1 | 2 => bootstrap.state(task, &order, &rng).await,
-        _ => {
-            rng.shuffle(&mut order);
-            let most = bootstrap.max_bootstrapped_demos;
-            let max_bootstrapped_demos = most.min(1 + rng.below(most.max(1)));
-            BootstrapFewShot { max_bootstrapped_demos, ..*bootstrap }.state(task, &order, &rng).await
-        }
+        Ok(numbers)
     }
-}
 
-/// The most runs that this many sets can take.
-pub(super) fn runs(bootstrap: &BootstrapFewShot, n: usize, train: usize) -> u64 {
-    let sets = n.saturating_sub(1) as u64;
-    let rounds = if bootstrap.max_bootstrapped_demos > 0 { bootstrap.max_rounds.max(1) } else { 0 };
-    let calibrations = sets * bootstrap.calibration_examples.min(train) as u64;
-    if sets == 0 { 0 } else { train as u64 * rounds + calibrations }
+    /// The demonstrations of these sets for a predictor.
+    pub async fn demos(
+        &self,
+        task: &Task<'_>,
+        path: &str,
+        numbers: &[usize],
+    ) -> Result<Vec<Vec<Record>>> {
+        let mut demos = Vec::new();
+        for number in numbers {
+            let set = self.set(task, *number).await?;
+            demos.push(set.get(path).map(|set| set.demos().to_vec()).unwrap_or_default());
+        }
+        Ok(demos)
+    }
+
+    /// The most runs that sets below the number `n` take.
+    pub fn runs(&self, n: usize, sizes: Sizes) -> u64 {
+        let bootstrap = &self.bootstrap;
+        let sets = n.saturating_sub(1) as u64;
+        let bootstraps = n > 2 && bootstrap.max_bootstrapped_demos > 0;
+        let rounds = if bootstraps { bootstrap.max_rounds.max(1) } else { 0 };
+        let calibrations = sets * bootstrap.calibration_examples.min(sizes.train) as u64;
+        sizes.train as u64 * rounds + calibrations
+    }
+
+    /// The most runs that the set of the bootstrap over the train examples as they come takes.
+    pub fn bootstrap_runs(&self, sizes: Sizes) -> u64 {
+        self.bootstrap.cost(sizes).runs
+    }
 }

@@ -1,13 +1,15 @@
 //! BootstrapFewShotWithRandomSearch: the best of several bootstraps.
 
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::Result;
 
 use super::{BootstrapFewShot, LabeledFewShot};
 use crate::data::Rng;
-use crate::optimize::search::{RandomSearch, Search, Told};
-use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
+use crate::optimize::race::Race;
+use crate::optimize::search::RandomSearch;
+use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task, explore};
 
 /// Bootstraps with several orders and sizes and keeps the candidate that does best on the
 /// validation examples. The program as written and plain labelled demonstrations are candidates,
@@ -35,6 +37,8 @@ pub struct BootstrapFewShotWithRandomSearch {
     pub calibration_examples: usize,
     /// Ends the search at this mean validation score. Default: never.
     pub stop_at_score: Option<f64>,
+    /// How much evaluation a candidate earns. Default: all of it.
+    pub race: Race,
 }
 
 impl Default for BootstrapFewShotWithRandomSearch {
@@ -47,6 +51,7 @@ impl Default for BootstrapFewShotWithRandomSearch {
             metric_threshold: None,
             calibration_examples: 48,
             stop_at_score: None,
+            race: Race::Full,
         }
     }
 }
@@ -54,7 +59,6 @@ impl Default for BootstrapFewShotWithRandomSearch {
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Point {
-    Baseline,
     Labeled,
     /// Bootstrapped from the examples as they come.
     Unshuffled,
@@ -64,7 +68,7 @@ enum Point {
 
 impl BootstrapFewShotWithRandomSearch {
     fn points(&self) -> Vec<Point> {
-        let mut points = vec![Point::Baseline, Point::Labeled, Point::Unshuffled];
+        let mut points = vec![Point::Labeled, Point::Unshuffled];
         points.extend((0..self.num_candidate_programs).map(Point::Shuffled));
         points
     }
@@ -83,7 +87,6 @@ impl BootstrapFewShotWithRandomSearch {
         let rng = Rng::new(task.seed);
         let mut order: Vec<usize> = (0..task.train.len()).collect();
         match point {
-            Point::Baseline => Ok(task.base().clone()),
             Point::Labeled => {
                 let labeled = LabeledFewShot {
                     k: self.max_labeled_demos,
@@ -106,6 +109,16 @@ impl BootstrapFewShotWithRandomSearch {
     }
 }
 
+impl Make<Point> for BootstrapFewShotWithRandomSearch {
+    fn make<'a>(
+        &'a self,
+        task: &'a Task<'_>,
+        point: &'a Point,
+    ) -> BoxFuture<'a, Result<Candidate>> {
+        Box::pin(self.candidate(task, *point))
+    }
+}
+
 impl Optimizer for BootstrapFewShotWithRandomSearch {
     fn name(&self) -> &'static str {
         "bootstrap_few_shot_with_random_search"
@@ -124,15 +137,6 @@ impl Optimizer for BootstrapFewShotWithRandomSearch {
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let mut search = RandomSearch::new(self.points()).stop_at(self.stop_at_score);
-        let mut best: Option<Candidate> = None;
-        while let Some(point) = search.ask() {
-            let candidate = self.candidate(task, point).await?;
-            let mean = task.validate(&candidate).await?;
-            search.tell(&point, Told { mean, n: task.val.len() });
-            if search.best().is_some_and(|(best, _)| *best == point) {
-                best = Some(candidate);
-            }
-        }
-        Ok(best.unwrap_or_else(Candidate::baseline))
+        explore(task, &mut search, &self.race, self).await
     }
 }

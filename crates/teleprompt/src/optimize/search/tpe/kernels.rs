@@ -3,10 +3,13 @@
 use crate::data::Rng;
 
 /// A density made of kernels around points, one share of it joint and one a product of its
-/// dimensions' own densities.
+/// dimensions' own densities. The kernels are those of Aitchison and Aitken (1976) for unordered
+/// values: `1 − spread` at the centre, and `spread` evenly over all values.
 pub(super) struct Kernels<'a> {
     sizes: &'a [usize],
     centres: Vec<&'a [usize]>,
+    /// For each dimension the kernel away from its centre and at it.
+    kernels: Vec<(f64, f64)>,
     spread: f64,
     independent: f64,
     /// For each dimension the density of each value.
@@ -21,18 +24,23 @@ impl<'a> Kernels<'a> {
         independent: f64,
     ) -> Self {
         let (spread, independent) = (spread.clamp(0.0, 1.0), independent.clamp(0.0, 1.0));
-        let margin = |(d, &size): (usize, &usize)| {
+        let kernel = |&size: &usize| {
+            let even = spread / size as f64;
+            (even, even + 1.0 - spread)
+        };
+        let kernels: Vec<(f64, f64)> = sizes.iter().map(kernel).collect();
+        let margin = |(d, (&size, &(away, at))): (usize, (&usize, &(f64, f64)))| {
             // One even kernel besides those of the points: nothing is impossible.
             let mut counts = vec![1.0 / size as f64; size];
             for centre in &centres {
                 for (value, count) in counts.iter_mut().enumerate() {
-                    *count += kernel(centre.get(d) == Some(&value), size, spread);
+                    *count += if centre.get(d) == Some(&value) { at } else { away };
                 }
             }
             counts.iter().map(|c| c / (centres.len() + 1) as f64).collect()
         };
-        let margins = sizes.iter().enumerate().map(margin).collect();
-        Self { sizes, centres, spread, independent, margins }
+        let margins = sizes.iter().zip(&kernels).enumerate().map(margin).collect();
+        Self { sizes, centres, kernels, spread, independent, margins }
     }
 
     /// The density at a point.
@@ -48,8 +56,8 @@ impl<'a> Kernels<'a> {
     fn joint(&self, point: &[usize]) -> f64 {
         let even: f64 = self.sizes.iter().map(|&n| 1.0 / n as f64).product();
         let around = |centre: &&[usize]| -> f64 {
-            let values = point.iter().zip(centre.iter()).zip(self.sizes);
-            values.map(|((v, c), &size)| kernel(v == c, size, self.spread)).product()
+            let values = point.iter().zip(centre.iter()).zip(&self.kernels);
+            values.map(|((v, c), (away, at))| if v == c { at } else { away }).product()
         };
         (even + self.centres.iter().map(around).sum::<f64>()) / (self.centres.len() + 1) as f64
     }
@@ -66,12 +74,6 @@ impl<'a> Kernels<'a> {
         };
         self.sizes.iter().enumerate().map(value).collect()
     }
-}
-
-/// The kernel of Aitchison and Aitken (1976) for unordered values: `1 − spread` at its centre, and
-/// `spread` evenly over all values.
-fn kernel(at_centre: bool, size: usize, spread: f64) -> f64 {
-    spread / size as f64 + if at_centre { 1.0 - spread } else { 0.0 }
 }
 
 /// An index, each as likely as its weight; the weights add up to 1.

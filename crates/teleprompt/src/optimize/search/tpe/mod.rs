@@ -20,9 +20,9 @@ pub struct TpeSettings {
     /// Points spread over the space before the model is asked. None, the default: one more than
     /// there are dimensions, at least 3.
     pub start: Option<usize>,
-    /// The part of the points told that count as good, from 0 to 1; at least one does. Default: 0.15.
+    /// The part of the points told that count as good, from 0 to 1; at least one does. Default: 0.2.
     pub gamma: f64,
-    /// The most points that count as good. Default: 25.
+    /// The most points that count as good. Default: 10.
     pub max_good: usize,
     /// Points drawn from the model of the good ones, of which the most promising is asked for. Fewer
     /// explore more. Default: 64.
@@ -31,7 +31,7 @@ pub struct TpeSettings {
     /// dimension. More explores more. Default: 0.3.
     pub spread: f64,
     /// How much of the model treats dimensions as independent, from 0 to 1; the rest keeps the
-    /// combinations seen together. Default: 0.5.
+    /// combinations seen together. Default: 0.25.
     pub independent: f64,
     /// As many examples at the mean of all points are added to each point's own, so that a high
     /// mean on few examples counts less than one on many. Default: 10.
@@ -42,11 +42,11 @@ impl Default for TpeSettings {
     fn default() -> Self {
         Self {
             start: None,
-            gamma: 0.15,
-            max_good: 25,
+            gamma: 0.2,
+            max_good: 10,
             candidates: 64,
             spread: 0.3,
-            independent: 0.5,
+            independent: 0.25,
             shrinkage: 10.0,
         }
     }

@@ -1,0 +1,229 @@
+//! Any search with any race: points become candidates, candidates race on validation examples.
+
+use futures::future::BoxFuture;
+use teleprompt_core::Result;
+
+use super::race::{Cell, Race, Racer, Standing, State};
+use super::search::{Search, Told};
+use super::study::{Run, Split};
+use super::{Call, Candidate, Task};
+
+/// Makes the candidate for a point of a search.
+///
+/// Under [`Race::KFold`] it is asked for one a fold, with the fold's examples taken out of
+/// [`Task::train`].
+pub trait Make<P>: Sync {
+    /// The candidate.
+    ///
+    /// # Errors
+    /// Those of the task's methods.
+    fn make<'a>(&'a self, task: &'a Task<'_>, point: &'a P) -> BoxFuture<'a, Result<Candidate>>;
+}
+
+/// Runs a search to its end: asks it for points, makes their candidates, races them on the
+/// validation examples, and tells it their scores. Gives the best candidate of those that were run
+/// on all validation examples.
+///
+/// [`Task::base`] is entered first, so that a race that prunes has something to compare with and
+/// the start is always a candidate.
+///
+/// # Errors
+/// A fatal error of the LM, the budget or the journal, or a stop condition.
+pub async fn explore<S: Search>(
+    task: &Task<'_>,
+    search: &mut S,
+    race: &Race,
+    make: &dyn Make<S::Point>,
+) -> Result<Candidate> {
+    let mut racing = Racing::new(task, race);
+    let base = racing.enter_candidate(task.base().clone());
+    racing.run().await?;
+    racing.conclude(base)?;
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < racing.racer.batch() {
+            let Some(point) = search.ask() else { break };
+            let entrant = racing.enter(make, &point).await?;
+            batch.push((point, entrant));
+        }
+        if batch.is_empty() {
+            break;
+        }
+        racing.run().await?;
+        for (point, entrant) in &batch {
+            let standing = racing.racer.standing(*entrant);
+            search.tell(point, Told { mean: standing.mean, n: standing.n });
+            racing.conclude(*entrant)?;
+        }
+        racing.conclude_promoted()?;
+    }
+    racing.finish().await
+}
+
+/// Candidates racing on the validation examples of a task. Recipes that make candidates one after
+/// another, each from what the ones before taught, drive it themselves.
+pub struct Racing<'t, 'a> {
+    task: &'t Task<'a>,
+    /// The validation examples, or under [`Race::KFold`] those to learn from as well.
+    pool: Task<'a>,
+    folds: usize,
+    racer: Racer,
+    entrants: Vec<Entrant>,
+}
+
+struct Entrant {
+    candidate: Candidate,
+    /// By fold; empty where the race has none, or the candidate is the same for all.
+    folds: Vec<Candidate>,
+    /// By example.
+    runs: Vec<Option<Run>>,
+    concluded: bool,
+}
+
+impl<'t, 'a> Racing<'t, 'a> {
+    /// A race with no entrants yet.
+    pub fn new(task: &'t Task<'a>, race: &Race) -> Self {
+        let folds = if let Race::KFold { folds } = race { *folds } else { 0 };
+        let pool = match folds {
+            0 => task.clone(),
+            _ => {
+                let all: Vec<_> = task.train.iter().chain(task.val.iter()).cloned().collect();
+                let all = crate::data::Dataset::new(task.train.name(), all);
+                task.with_examples(all.clone(), all)
+            }
+        };
+        let racer = Racer::new(race, pool.val.len(), task.rng("race").seed());
+        Self { task, pool, folds, racer, entrants: Vec::new() }
+    }
+
+    /// Enters a candidate that is the same whatever it is compared on, and gives its number.
+    pub fn enter_candidate(&mut self, candidate: Candidate) -> usize {
+        self.push(candidate, Vec::new())
+    }
+
+    /// Enters the candidate of a point, made for each fold where the race has folds.
+    ///
+    /// # Errors
+    /// Those of [`Make::make`].
+    pub async fn enter<P>(&mut self, make: &dyn Make<P>, point: &P) -> Result<usize> {
+        let mut folds = Vec::new();
+        for fold in 0..self.folds {
+            let places: Vec<usize> = (0..self.pool.val.len())
+                .filter(|example| self.racer.fold(*example) != Some(fold))
+                .collect();
+            let train = self.pool.train.select(&places);
+            let task = self.task.with_examples(train, self.pool.val.clone());
+            folds.push(make.make(&task, point).await?);
+        }
+        let candidate = make.make(&self.pool, point).await?;
+        Ok(self.push(candidate, folds))
+    }
+
+    fn push(&mut self, candidate: Candidate, folds: Vec<Candidate>) -> usize {
+        let runs = vec![None; self.pool.val.len()];
+        self.entrants.push(Entrant { candidate, folds, runs, concluded: false });
+        self.racer.enter()
+    }
+
+    /// Runs what the race wants run until every entrant is judged.
+    ///
+    /// # Errors
+    /// Those of [`Task::run`].
+    pub async fn run(&mut self) -> Result<()> {
+        loop {
+            let cells = self.racer.next();
+            if cells.is_empty() {
+                return Ok(());
+            }
+            let calls: Vec<Call<'_>> = cells.iter().filter_map(|cell| self.call(cell)).collect();
+            let runs = self.pool.run_told(&self.label(&cells), Split::Val, &calls).await?;
+            for (cell, run) in cells.iter().zip(runs) {
+                self.racer.tell(*cell, run.score);
+                let entrant = self.entrants.get_mut(cell.entrant);
+                if let Some(slot) = entrant.and_then(|e| e.runs.get_mut(cell.example)) {
+                    *slot = Some(run);
+                }
+            }
+        }
+    }
+
+    fn call(&self, cell: &Cell) -> Option<Call<'_>> {
+        let entrant = self.entrants.get(cell.entrant)?;
+        let fold = cell.fold.and_then(|fold| entrant.folds.get(fold));
+        Some(Call::new(fold.unwrap_or(&entrant.candidate), Split::Val, cell.example))
+    }
+
+    /// Who is run, for people.
+    fn label(&self, cells: &[Cell]) -> String {
+        let mut numbers: Vec<usize> = cells.iter().map(|c| c.entrant).collect();
+        numbers.dedup();
+        match numbers.as_slice() {
+            [one] => self.entrants.get(*one).map_or("", |e| &e.candidate.origin).to_owned(),
+            many => format!("{} candidates", many.len()),
+        }
+    }
+
+    /// How an entrant stands.
+    pub fn standing(&self, entrant: usize) -> Standing {
+        self.racer.standing(entrant)
+    }
+
+    /// An entrant's candidate.
+    pub fn candidate(&self, entrant: usize) -> Option<&Candidate> {
+        self.entrants.get(entrant).map(|e| &e.candidate)
+    }
+
+    /// The best entrant of those that were run on all examples.
+    pub fn best(&self) -> Option<usize> {
+        self.racer.best()
+    }
+
+    /// Journals what became of an entrant; whether it is the best now.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn conclude(&mut self, entrant: usize) -> Result<bool> {
+        let standing = self.racer.standing(entrant);
+        let Some(entered) = self.entrants.get_mut(entrant) else { return Ok(false) };
+        let candidate = entered.candidate.clone();
+        match standing.state {
+            State::Complete => {
+                entered.concluded = true;
+                let runs: Vec<Run> = entered.runs.iter().flatten().cloned().collect();
+                self.task.consider(&candidate, &runs)
+            }
+            State::Pruned { why } => {
+                entered.concluded = true;
+                let (mean, n) = (standing.mean, standing.n);
+                self.task.decide(&candidate, false, Some(mean), n, why).map(|()| false)
+            }
+            State::Racing => {
+                let (mean, n) = (standing.mean, standing.n);
+                let why = format!("{mean:.4} on {n} validation examples, not run on all of them");
+                self.task.decide(&candidate, false, Some(mean), n, why).map(|()| false)
+            }
+        }
+    }
+
+    /// Concludes entrants that a promotion completed.
+    fn conclude_promoted(&mut self) -> Result<()> {
+        for entrant in 0..self.entrants.len() {
+            let open = self.entrants.get(entrant).is_some_and(|e| !e.concluded);
+            if open && self.racer.standing(entrant).state != State::Racing {
+                self.conclude(entrant)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes what may still win, and gives the winner.
+    ///
+    /// # Errors
+    /// Those of [`Racing::run`].
+    pub async fn finish(mut self) -> Result<Candidate> {
+        self.racer.finish();
+        self.run().await?;
+        self.conclude_promoted()?;
+        Ok(self.task.winner())
+    }
+}

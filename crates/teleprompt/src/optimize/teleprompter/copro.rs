@@ -1,0 +1,180 @@
+//! COPRO: coordinate ascent over instructions.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use teleprompt_core::{Parameters, ProgramState, Result};
+
+use super::trials::{explore_from_base, race_runs};
+use crate::optimize::propose::{Attempt, vary_instructions};
+use crate::optimize::race::Race;
+use crate::optimize::search::{Search, Told};
+use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task};
+
+/// Improves the instructions of one predictor after the other, in several rounds: an LM writes
+/// variants, in later rounds after a look at what was tried and how well it did, and the best stays
+/// before the next predictor is looked at. Demonstrations stay as they are.
+///
+/// A candidate is evaluated once, when it is new, with the best instructions so far for the other
+/// predictors, so that the cost grows with the number of predictors and not with its square.
+/// Other than in DSPy there is no search for a prefix of the output field: prompts have none.
+///
+/// Cost: `(1 + predictors × (breadth × depth - 1)) × validation examples`, and as many questions as
+/// candidates. Use it where there are no demonstrations to show, or no room for them.
+/// Source: COPRO of DSPy; the writer of variants follows OPRO (Yang et al. 2023, arXiv 2309.03409).
+///
+/// ```
+/// use teleprompt::optimize::race::Race;
+/// use teleprompt::optimize::teleprompter::Copro;
+/// let recipe: Copro = serde_json::from_str(r#"{"depth": 2, "race": "wilcoxon"}"#)?;
+/// assert_eq!((recipe.breadth, recipe.depth, recipe.race), (10, 2, Race::wilcoxon()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Copro {
+    /// Instructions of a round, in the first one those in force included; also the most attempts
+    /// that the LM is shown. Default: 10.
+    pub breadth: usize,
+    /// Rounds. Default: 3.
+    pub depth: usize,
+    /// The temperature at which variants are sampled. Default: 1.4.
+    pub init_temperature: f64,
+    /// How much evaluation a candidate earns. Default: all of it.
+    pub race: Race,
+}
+
+impl Default for Copro {
+    fn default() -> Self {
+        Self { breadth: 10, depth: 3, init_temperature: 1.4, race: Race::Full }
+    }
+}
+
+impl Copro {
+    /// New instructions in a round, counted from 0.
+    fn variants(&self, round: usize) -> usize {
+        if round == 0 { self.breadth.saturating_sub(1) } else { self.breadth }
+    }
+
+    /// New instructions for one predictor in all rounds.
+    fn all_variants(&self) -> u64 {
+        (0..self.depth).map(|round| self.variants(round) as u64).sum()
+    }
+
+    /// One round for one predictor; adds what was learnt to its attempts.
+    async fn improve(
+        &self,
+        task: &Task<'_>,
+        predictor: usize,
+        round: usize,
+        attempts: &mut Vec<Attempt>,
+    ) -> Result<()> {
+        let Some((path, _)) = task.predictors.get(predictor) else { return Ok(()) };
+        attempts.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let shown = attempts.len().saturating_sub(self.breadth.max(1));
+        let past = if round == 0 { &[] } else { attempts.get(shown..).unwrap_or_default() };
+        let first = (round * self.breadth) as u64;
+        let rollouts = first..first + self.variants(round) as u64;
+        let written =
+            vary_instructions(task, predictor, past, rollouts, self.init_temperature).await?;
+        let known = |text: &Arc<str>| attempts.iter().any(|(t, _)| t == text);
+        let new = written.into_iter().filter(|text| !known(text)).collect();
+        let mut search = Texts { waiting: new, told: Vec::new() };
+        let maker = Maker { path: path.clone(), round: round + 1 };
+        explore_from_base(task, &mut search, None, &self.race, &maker).await?;
+        let scored = search.told.into_iter().filter(|(_, told)| told.n > 0);
+        attempts.extend(scored.map(|(text, told)| (text, told.mean)));
+        Ok(())
+    }
+}
+
+/// Tries texts in order.
+struct Texts {
+    waiting: VecDeque<Arc<str>>,
+    told: Vec<(Arc<str>, Told)>,
+}
+
+impl Search for Texts {
+    type Point = Arc<str>;
+
+    fn ask(&mut self) -> Option<Arc<str>> {
+        self.waiting.pop_front()
+    }
+    fn tell(&mut self, point: &Arc<str>, score: Told) {
+        match self.told.iter_mut().find(|(text, _)| text == point) {
+            Some((_, told)) => *told = score,
+            None => self.told.push((point.clone(), score)),
+        }
+    }
+    fn best(&self) -> Option<(&Arc<str>, Told)> {
+        let all = self.told.iter().filter(|(_, told)| !told.failed());
+        let best = all.reduce(|best, other| if other.1.beats(&best.1) { other } else { best });
+        best.map(|(text, told)| (text, *told))
+    }
+}
+
+struct Maker {
+    path: Arc<str>,
+    round: usize,
+}
+
+impl Make<Arc<str>> for Maker {
+    fn make<'a>(
+        &'a self,
+        task: &'a Task<'_>,
+        text: &'a Arc<str>,
+    ) -> BoxFuture<'a, Result<Candidate>> {
+        Box::pin(async move {
+            let mut state = ProgramState::default();
+            let instructions = Some(text.clone());
+            state.insert(self.path.clone(), Parameters { instructions, ..Parameters::default() });
+            task.propose(format!("round {}, instructions of {}", self.round, self.path), state)
+        })
+    }
+}
+
+impl Optimizer for Copro {
+    fn name(&self) -> &'static str {
+        "copro"
+    }
+    fn settings(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+    fn validates(&self) -> bool {
+        true
+    }
+    fn writes(&self) -> bool {
+        true
+    }
+    fn cost(&self, sizes: Sizes) -> Cost {
+        let new = self.all_variants() * sizes.predictors as u64;
+        Cost { runs: race_runs(&self.race, 1 + new, sizes), questions: new }
+    }
+    async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
+        let mut attempts: Vec<Vec<Attempt>> = vec![Vec::new(); task.predictors.len()];
+        for round in 0..self.depth {
+            for (predictor, attempts) in attempts.iter_mut().enumerate() {
+                let now = task.based_on(&task.winner());
+                if round == 0 {
+                    attempts.extend(in_force(&now, predictor, &self.race).await?);
+                }
+                self.improve(&now, predictor, round, attempts).await?;
+            }
+        }
+        Ok(task.winner())
+    }
+}
+
+/// The instructions in force with the score of the program under them.
+async fn in_force(task: &Task<'_>, predictor: usize, race: &Race) -> Result<Option<Attempt>> {
+    // The start is entered in every race, and under folds only there.
+    if !matches!(race, Race::KFold { .. }) {
+        task.validate(task.base()).await?;
+    }
+    let score = task.scored().iter().find(|(c, _)| c.hash == task.base().hash).map(|(_, s)| *s);
+    let text = task.predictors.get(predictor).map(|(_, s)| Arc::from(s.instructions()));
+    Ok(text.zip(Some(score.unwrap_or(0.0))))
+}
