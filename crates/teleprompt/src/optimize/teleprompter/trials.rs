@@ -43,7 +43,12 @@ pub(super) async fn explore_from_base<S: Search>(
     if let Race::KFold { .. } = race {
         return explore(task, search, race, make).await;
     }
-    let mean = task.validate(task.base()).await?;
+    let base = task.base();
+    let known = task.scored().into_iter().find(|(c, _)| c.hash == base.hash);
+    let mean = match known {
+        Some((_, mean)) => mean,
+        None => task.validate(base).await?,
+    };
     if let Some(start) = start {
         search.tell(&start, Told { mean, n: task.val.len() });
     }
