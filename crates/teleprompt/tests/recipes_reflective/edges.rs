@@ -131,20 +131,3 @@ fn settings_are_read_with_defaults_and_unknown_ones_are_refused() {
     let few: Simba = serde_json::from_str(r#"{"max_steps": 2}"#).unwrap();
     assert_eq!((few.max_steps, few.bsize), (2, 32));
 }
-
-#[tokio::test]
-async fn avatar_rewrites_only_the_predictor_that_is_named_and_refuses_one_that_is_not_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let world = World::new(Writer::Collects);
-    let recipe = Avatar { predictor: Some("second".into()), max_iters: 3, ..Avatar::default() };
-    let only = compiler(recipe, pair_metric, &dir);
-    let done = only.compile(&world.context(), &pair(), &data("train", 24)).await.unwrap();
-    assert_eq!(done.report.changes.len(), 1);
-    assert_eq!(done.report.changes[0].predictor, "second");
-    let dir = tempfile::tempdir().unwrap();
-    let recipe = Avatar { predictor: Some("labels".into()), ..Avatar::default() };
-    let compiler = compiler(recipe, metric(Says::Truth), &dir);
-    let failed = compiler.compile(&world.context(), &program(), &data("train", 24)).await;
-    let message = failed.err().unwrap().to_string();
-    assert!(message.contains("`labels`") && message.contains("predict"), "{message}");
-}

@@ -127,6 +127,8 @@ async fn simba_learns_demonstrations_from_runs_that_vary() {
     let shown = compiled(recipe(8), Says::Nothing, &World::new(Writer::Babbles)).await;
     assert!(shown.winner.score > 0.6, "{shown}");
     assert!(shown.changes[0].demos.len() > 3);
+    let few = compiled(recipe(2), Says::Nothing, &World::new(Writer::Babbles)).await;
+    assert!((1..=2).contains(&few.changes[0].demos.len()), "{:?}", few.changes);
     let told = compiled(recipe(0), Says::Truth, &World::new(Writer::Collects)).await;
     assert!(told.changes[0].demos.is_empty());
 }

@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod avatar;
 mod edges;
 mod gains;
 mod gepa_merge;

@@ -42,7 +42,8 @@ async fn a_text_without_examples_is_improved_by_notes_and_not_without_them() {
 /// Each example needs its rule in the text that is asked for it.
 fn by_example(texts: &Texts, example: &Example) -> Score {
     let kind = example["label"].as_str().unwrap();
-    let output = if example["text"].as_str().unwrap().len() % 2 == 0 { "first" } else { "second" };
+    let even = example["text"].as_str().unwrap().len().is_multiple_of(2);
+    let output = if even { "first" } else { "second" };
     let right = texts[output].contains(&rule(output, kind));
     Score::from(right).with_feedback_on(output, format!("It needs {}.", rule(output, kind)))
 }

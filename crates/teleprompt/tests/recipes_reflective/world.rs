@@ -68,6 +68,8 @@ pub struct World {
     pub dies_at: u64,
     /// One of so many calls fails, others of the same candidate do not.
     pub fails_one_in: Option<u64>,
+    /// Prompts of more characters than this are refused.
+    pub room: usize,
     /// All replies are gibberish.
     pub garbles: bool,
     /// The temperature of the last question.
@@ -82,6 +84,7 @@ impl World {
             writer,
             dies_at: u64::MAX,
             fails_one_in: None,
+            room: usize::MAX,
             garbles: false,
             temperature: Arc::default(),
         }
@@ -148,6 +151,20 @@ impl Lm for World {
         }
         let system = request.messages[0].content.to_string();
         let user = request.messages.last().unwrap().content.to_string();
+        if user.len() > self.room {
+            return Err(LmError::new(
+                LmErrorKind::InvalidRequest,
+                "world",
+                "the prompt is too long",
+            ));
+        }
+        if user.len() > self.room {
+            return Err(LmError::new(
+                LmErrorKind::InvalidRequest,
+                "world",
+                "the prompt is too long",
+            ));
+        }
         let dice = Rng::new(request.rollout).derive(&system).derive(&user);
         if self.fails_one_in.is_some_and(|n| dice.derive("fails").below(n as usize) == 0) {
             return Err(LmError::new(LmErrorKind::Server, "world", "overloaded"));
