@@ -63,9 +63,10 @@ impl Command {
 fn without_secrets(arg: &str) -> String {
     let arg = without_user(arg);
     // `NAME=VALUE`, also several of them in the query of an address.
-    let part = |part: &str| match part.split_once('=') {
-        Some((name, value)) if is_secret(name) && !value.is_empty() => format!("{name}={HIDDEN}"),
-        _ => part.to_owned(),
+    let part = |part: &str| {
+        let mut names = part.match_indices('=').map(|(at, _)| part.split_at(at));
+        let secret = names.find(|(name, value)| is_secret(name) && value.len() > 1);
+        secret.map_or_else(|| part.to_owned(), |(name, _)| format!("{name}={HIDDEN}"))
     };
     arg.split('&').map(part).collect::<Vec<_>>().join("&")
 }
