@@ -44,7 +44,7 @@ fn context(dollars: Option<f64>, counts: bool) -> Context {
 fn data(n: usize) -> Dataset {
     let example = |i: usize| {
         let text = format!("text {i} {}", i * 7919);
-        Example::new(record! { text: text, label: if i % 2 == 0 { "a" } else { "b" } }, ["text"])
+        Example::new(record! { text: text, label: if i % 2 == 1 { "b" } else { "a" } }, ["text"])
     };
     Dataset::new("made up", (0..n).map(example).collect::<Vec<_>>())
 }
