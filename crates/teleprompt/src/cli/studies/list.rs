@@ -69,7 +69,7 @@ fn line(row: &Value, name: usize, optimizer: usize) -> String {
         text("state"),
         score("baseline"),
         score("winner"),
-        get("calls"),
+        get("calls").to_string(),
         ago(get("changed").as_u64())
     )
 }

@@ -22,7 +22,7 @@ pub(super) fn study(app: &App, mut study: Archive) -> Result<()> {
     let mut lines = vec![format!("study        {}, {}", study.name(), study.state())];
     lines.extend(why.map(|why| format!("ended        {why}")));
     lines.extend(about(study.identity()));
-    lines.extend(command.map(|c| format!("started by   teleprompt {}", c.args.join(" "))));
+    lines.extend(command.map(|c| format!("started by   teleprompt {}", c.line())));
     let verdict = report.as_ref().and_then(|r| at(r, "/verdict").as_str());
     lines.extend(verdict.map(|verdict| format!("result       {verdict}")));
     lines.extend(spent(&study));

@@ -41,6 +41,16 @@ impl Command {
         Self { version: env!("CARGO_PKG_VERSION").into(), dir: dir.into(), args, hidden }
     }
 
+    /// The arguments as they could be typed into a shell.
+    pub fn line(&self) -> String {
+        let plain = |c: char| c.is_alphanumeric() || "-_./:@=,+%".contains(c);
+        let quoted = |arg: &String| match !arg.is_empty() && arg.chars().all(plain) {
+            true => arg.clone(),
+            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        };
+        self.args.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
     pub(super) fn write(&self, study: &Path) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::Study(e.to_string()))?;
         text.push(b'\n');
@@ -92,6 +102,12 @@ fn without_user(arg: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_can_be_typed_into_a_shell() {
+        let args = ["compile", "q: str -> it's", "--set", "k=8", ""].map(str::to_owned);
+        assert_eq!(Command::new("/", args).line(), r"compile 'q: str -> it'\''s' --set k=8 ''");
+    }
 
     #[test]
     fn secrets_are_left_out_and_all_else_stays() {
