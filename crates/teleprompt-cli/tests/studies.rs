@@ -178,7 +178,9 @@ fn studies_are_listed_and_shown() {
         "train, ",
         "started by   teleprompt compile",
         "  teacher    ",
+        "  as written  ",
         "labelled demos",
+        "compile 'text -> label: enum[\"a\", \"b\"]' --train train.jsonl",
         "validation examples, best before",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");

@@ -60,13 +60,13 @@ fn ran(i: usize) -> Event {
         outputs: record! { label: "a" },
         error: None,
     };
-    let split = if i % 3 == 0 { Split::Train } else { Split::Val };
+    let split = if i.is_multiple_of(3) { Split::Train } else { Split::Val };
     let steps = if split == Split::Train { vec![step] } else { Vec::new() };
     let usage = Usage { calls: 1, prompt_tokens: 90, completion_tokens: 5, ..Usage::default() };
     Event::Ran {
         key: format!("{:032x}", i * 7919),
         candidate: format!("c{}", i / 100),
-        by: if i % 7 == 0 { By::Teacher } else { By::Student },
+        by: if i.is_multiple_of(7) { By::Teacher } else { By::Student },
         split,
         example: i % 100,
         rollout: 0,
@@ -99,7 +99,7 @@ fn event() -> impl Strategy<Value = Event> {
         |(key, candidate, split, rollout, score, objective, usage)| Event::Ran {
             key: format!("r{key}"),
             candidate,
-            by: if key % 5 == 0 { By::Teacher } else { By::Student },
+            by: if key.is_multiple_of(5) { By::Teacher } else { By::Student },
             split: [Split::Train, Split::Val, Split::Test][usize::from(split)],
             example: usize::from(key % 8),
             rollout,

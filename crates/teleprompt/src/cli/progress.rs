@@ -66,13 +66,19 @@ impl Between {
             let mean = 100.0 * self.sum / self.runs as f64;
             let failed =
                 if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-            parts.push(format!("teacher: {} runs, {mean:.1}%{failed}", self.runs));
+            let runs = counted(self.runs, "run");
+            parts.push(format!("teacher: {runs}, {mean:.1}%{failed}"));
         }
         if self.questions > 0 {
-            parts.push(format!("{} questions, the last: {}", self.questions, self.what));
+            let questions = counted(self.questions, "question");
+            parts.push(format!("{questions}, the last: {}", self.what));
         }
         parts.join("; ")
     }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn spinner() -> ProgressBar {

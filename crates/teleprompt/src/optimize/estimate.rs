@@ -286,3 +286,6 @@ fn tokens(lm: &LmHandle, messages: Vec<Message>) -> u64 {
     let counted = lm.count_tokens(&LmRequest::new(messages));
     counted.unwrap_or_else(|| bytes.div_ceil(BYTES_A_TOKEN))
 }
+
+#[cfg(test)]
+mod tests;

@@ -351,3 +351,6 @@ fn only_in(f: &mut fmt::Formatter<'_>, sign: char, text: &str, other: &str) -> f
 fn p_text(p: f64) -> String {
     if p < 0.0001 { "below 0.0001".into() } else { format!("{p:.4}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,14 +138,15 @@ pub(super) fn write_program(
     let mut saved = program.saved();
     saved.program = loaded.source.clone();
     let report = report.as_ref().map_err(|e| Error::Other(e.to_string()))?;
-    let improved = report["improved"] == true;
+    let at = |pointer: &str| output::at(report, pointer);
+    let improved = *at("/improved") == true;
     // The program as written has the score of the program as written.
-    let side = &report[if improved { "winner" } else { "baseline" }];
+    let score = at(if improved { "/winner/score" } else { "/baseline/score" });
     saved.compiled = Some(json!({
-        "optimizer": report["optimizer"], "settings": report["settings"],
-        "metric": report["metric"], "improved": improved, "score": side["score"],
-        "baseline": report["baseline"]["score"], "p_value": report["p_value"],
-        "n": side["n"], "split": report["split"], "study": report["study"],
+        "optimizer": at("/optimizer"), "settings": at("/settings"), "metric": at("/metric"),
+        "improved": improved, "score": score, "baseline": at("/baseline/score"),
+        "p_value": at("/p_value"), "n": at("/baseline/n"), "split": at("/split"),
+        "study": at("/study"),
     }));
     saved.write(path)
 }
@@ -168,7 +169,8 @@ fn tell(app: &App, done: &Done) -> Result<()> {
 /// The LMs that the winner's predictors name.
 fn lms_of(report: &Report) -> Vec<&str> {
     let changes = report.changes.iter().filter(|_| report.improved);
-    let mut lms: Vec<&str> = changes.filter_map(|c| c.parameters["lm"].as_str()).collect();
+    let mut lms: Vec<&str> =
+        changes.filter_map(|c| output::at(&c.parameters, "/lm").as_str()).collect();
     lms.sort_unstable();
     lms.dedup();
     lms

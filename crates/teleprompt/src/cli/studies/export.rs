@@ -84,13 +84,13 @@ fn each_score(study: &mut Archive, mut take: impl FnMut(Value) -> Result<()>) ->
         let Event::Ran { candidate, by, split, example, rollout, run, .. } = event else {
             return Ok(());
         };
-        let usage = json!(run.usage);
+        let usage = &run.usage;
         take(json!({
             "candidate": candidate, "origin": origins.get(&candidate), "by": by, "split": split,
             "example": example, "rollout": rollout, "score": run.score, "error": run.error,
-            "calls": usage["calls"], "cache_hits": usage["cache_hits"],
-            "prompt_tokens": usage["prompt_tokens"],
-            "completion_tokens": usage["completion_tokens"], "cost": usage["cost"],
+            "calls": usage.calls, "cache_hits": usage.cache_hits,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens, "cost": usage.total_cost(),
             "metric_calls": run.judged.calls, "millis": run.millis,
         }))
     })
@@ -111,10 +111,10 @@ fn csv(study: &mut Archive) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS).map_err(failed)?;
     each_score(study, |score| {
-        let cell = |column: &&str| match &score[*column] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
+        let cell = |column: &&str| match score.get(*column) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
         };
         writer.write_record(COLUMNS.iter().map(cell)).map_err(failed)
     })?;
@@ -162,8 +162,8 @@ fn program(app: &App, args: &ExportArgs, mut study: Archive) -> Result<()> {
 /// What the report's winner sets, if it was better; of a study without a report, the best that was
 /// taken so far.
 fn winner(study: &mut Archive, report: &Value) -> Result<Solution> {
-    if let Some(improved) = report["improved"].as_bool() {
-        let hash = report["candidate"].as_str().filter(|_| improved);
+    if let Some(improved) = output::at(report, "/improved").as_bool() {
+        let hash = output::at(report, "/candidate").as_str().filter(|_| improved);
         return hash.map_or_else(|| Ok(Solution::default()), |hash| study.solution(hash));
     }
     let taken = study.candidates().iter().filter(|c| c.accepted == Some(true));

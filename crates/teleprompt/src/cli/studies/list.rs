@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use teleprompt_core::Result;
 
 use crate::cli::app::App;
-use crate::cli::output;
+use crate::cli::output::{self, at};
 use crate::optimize::study::Archive;
 
 pub(super) fn list(app: &App, dir: &Path) -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) fn list(app: &App, dir: &Path) -> Result<()> {
         ));
     }
     let width = |key: &str| {
-        let texts = rows.iter().filter_map(|r| r[key].as_str());
+        let texts = rows.iter().filter_map(|r| r.get(key)?.as_str());
         texts.map(|t| t.chars().count()).max().unwrap_or(0)
     };
     let (name, optimizer) = (width("name"), width("optimizer"));
@@ -38,12 +38,12 @@ fn row(dir: &Path, name: &str) -> Value {
         let changed = study.changed().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         Ok(json!({
             "name": name,
-            "optimizer": study.identity().optimizer["name"],
+            "optimizer": at(&study.identity().optimizer, "/name"),
             "state": study.state(),
             "why": study.why()?,
-            "baseline": report["baseline"]["score"],
-            "winner": report["winner"]["score"],
-            "improved": report["improved"],
+            "baseline": at(&report, "/baseline/score"),
+            "winner": at(&report, "/winner/score"),
+            "improved": at(&report, "/improved"),
             "candidates": study.candidates().len(),
             "calls": study.spent().total().calls,
             "changed": changed.map(|t| t.as_secs()),
@@ -53,11 +53,12 @@ fn row(dir: &Path, name: &str) -> Value {
 }
 
 fn line(row: &Value, name: usize, optimizer: usize) -> String {
-    let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    if row["error"].is_string() {
+    let get = |key: &str| row.get(key).unwrap_or(&Value::Null);
+    let text = |key: &str| get(key).as_str().unwrap_or_default().to_owned();
+    if get("error").is_string() {
         return format!("{:name$}  {}", text("name"), text("error"));
     }
-    let score = |key: &str| match row[key].as_f64() {
+    let score = |key: &str| match get(key).as_f64() {
         Some(score) => format!("{:5.1}%", 100.0 * score),
         None => "     -".into(),
     };
@@ -68,8 +69,8 @@ fn line(row: &Value, name: usize, optimizer: usize) -> String {
         text("state"),
         score("baseline"),
         score("winner"),
-        row["calls"],
-        ago(row["changed"].as_u64())
+        get("calls").to_string(),
+        ago(get("changed").as_u64())
     )
 }
 

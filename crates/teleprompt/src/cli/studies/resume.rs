@@ -35,7 +35,7 @@ pub(super) async fn resume(app: &App, args: &ResumeArgs, dir: &Path) -> Result<(
             "by a program of its own: let that one resume it, it was not",
         ));
     }
-    app.note(&format!("in {}: teleprompt {}", command.dir.display(), command.args.join(" ")));
+    app.note(&format!("in {}: teleprompt {}", command.dir.display(), command.line()));
     let again = App::new(merged(common, &app.common), app.own.clone())?;
     compile::compile_in(&again, &overridden(compile, args, output), dir).await
 }

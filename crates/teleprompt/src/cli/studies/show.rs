@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use teleprompt_core::Result;
 
 use crate::cli::app::App;
-use crate::cli::output;
+use crate::cli::output::{self, at};
 use crate::optimize::study::{Archive, Asked, CandidateFacts, Identity};
 
 pub(super) fn study(app: &App, mut study: Archive) -> Result<()> {
@@ -22,8 +22,8 @@ pub(super) fn study(app: &App, mut study: Archive) -> Result<()> {
     let mut lines = vec![format!("study        {}, {}", study.name(), study.state())];
     lines.extend(why.map(|why| format!("ended        {why}")));
     lines.extend(about(study.identity()));
-    lines.extend(command.map(|c| format!("started by   teleprompt {}", c.args.join(" "))));
-    let verdict = report.as_ref().and_then(|r| r["verdict"].as_str());
+    lines.extend(command.map(|c| format!("started by   teleprompt {}", c.line())));
+    let verdict = report.as_ref().and_then(|r| at(r, "/verdict").as_str());
     lines.extend(verdict.map(|verdict| format!("result       {verdict}")));
     lines.extend(spent(&study));
     lines.extend(study.notes().iter().map(|note| format!("remark       {note}")));
@@ -38,8 +38,8 @@ fn about(identity: &Identity) -> Vec<String> {
     let mut lines = vec![
         format!(
             "optimizer    {} {}",
-            plain(&identity.optimizer["name"]),
-            identity.optimizer["settings"]
+            plain(at(&identity.optimizer, "/name")),
+            at(&identity.optimizer, "/settings")
         ),
         format!("metric       {}, seed {}", identity.metric, identity.seed),
         format!(
@@ -48,11 +48,11 @@ fn about(identity: &Identity) -> Vec<String> {
             set("validation", &identity.val),
             set("test", &identity.test)
         ),
-        format!("lm           {}", plain(&identity.lm["student"]["lm"])),
+        format!("lm           {}", plain(at(&identity.lm, "/student/lm"))),
     ];
-    for (other, name) in [("teacher", "teacher lm"), ("prompt", "prompt lm")] {
-        let lm = &identity.lm[other]["lm"];
-        if !lm.is_null() && *lm != identity.lm["student"]["lm"] {
+    for (other, name) in [("/teacher/lm", "teacher lm"), ("/prompt/lm", "prompt lm")] {
+        let lm = at(&identity.lm, other);
+        if !lm.is_null() && lm != at(&identity.lm, "/student/lm") {
             lines.push(format!("{name:<12} {}", plain(lm)));
         }
     }

@@ -41,6 +41,16 @@ impl Command {
         Self { version: env!("CARGO_PKG_VERSION").into(), dir: dir.into(), args, hidden }
     }
 
+    /// The arguments as they could be typed into a shell.
+    pub fn line(&self) -> String {
+        let plain = |c: char| c.is_alphanumeric() || "-_./:@=,+%".contains(c);
+        let quoted = |arg: &String| match !arg.is_empty() && arg.chars().all(plain) {
+            true => arg.clone(),
+            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        };
+        self.args.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
     pub(super) fn write(&self, study: &Path) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::Study(e.to_string()))?;
         text.push(b'\n');
@@ -63,9 +73,10 @@ impl Command {
 fn without_secrets(arg: &str) -> String {
     let arg = without_user(arg);
     // `NAME=VALUE`, also several of them in the query of an address.
-    let part = |part: &str| match part.split_once('=') {
-        Some((name, value)) if is_secret(name) && !value.is_empty() => format!("{name}={HIDDEN}"),
-        _ => part.to_owned(),
+    let part = |part: &str| {
+        let mut names = part.match_indices('=').map(|(at, _)| part.split_at(at));
+        let secret = names.find(|(name, value)| is_secret(name) && value.len() > 1);
+        secret.map_or_else(|| part.to_owned(), |(name, _)| format!("{name}={HIDDEN}"))
     };
     arg.split('&').map(part).collect::<Vec<_>>().join("&")
 }
@@ -91,6 +102,12 @@ fn without_user(arg: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_can_be_typed_into_a_shell() {
+        let args = ["compile", "q: str -> it's", "--set", "k=8", ""].map(str::to_owned);
+        assert_eq!(Command::new("/", args).line(), r"compile 'q: str -> it'\''s' --set k=8 ''");
+    }
 
     #[test]
     fn secrets_are_left_out_and_all_else_stays() {

@@ -51,11 +51,11 @@ impl Inner {
         let place = self.journal.append(&event)?;
         let marks = !event.is_result() && !event.is_derived();
         self.known.take(event, place);
-        if marks {
-            self.journal.sync()?;
-            self.keep_snapshot();
+        if !marks {
+            return self.journal.sync_when_due();
         }
-        Ok(())
+        self.keep_snapshot();
+        self.journal.sync()
     }
 
     /// Where enough came in since the last snapshot, makes one. It only saves time, so a disk that

@@ -142,10 +142,12 @@ impl Journal {
             return Err(Error::io(&self.path, &e));
         }
         self.good_to += line.len() as u64;
-        if self.synced.elapsed() >= SYNC_EVERY {
-            self.sync()?;
-        }
         Ok(place)
+    }
+
+    /// Forces all lines to the disk, if that was not done for a while.
+    pub fn sync_when_due(&mut self) -> Result<()> {
+        if self.synced.elapsed() < SYNC_EVERY { Ok(()) } else { self.sync() }
     }
 
     /// Forces all lines to the disk.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use teleprompt_core::Usage;
+use teleprompt_core::{ProgramState, Usage};
 
 use super::{By, Event, Identity, Run, Split};
 
@@ -202,7 +202,11 @@ impl Known {
         let next = self.candidates.len();
         let place = *self.places.entry(hash.to_owned()).or_insert(next);
         if place == next {
-            self.candidates.push(CandidateFacts { candidate: hash.into(), ..Default::default() });
+            // The program as written is never proposed.
+            let written = hash == ProgramState::default().hash();
+            let origin = if written { "as written" } else { "" }.to_owned();
+            let candidate = hash.to_owned();
+            self.candidates.push(CandidateFacts { candidate, origin, ..Default::default() });
         }
         // The place was just made sure of.
         #[expect(clippy::indexing_slicing, reason = "places only holds indices of candidates")]

@@ -217,7 +217,7 @@ mod tests {
         let error = |name: &str, settings: Value| {
             by_name(name, &object(settings)).err().unwrap().to_string()
         };
-        for slip in ["labeled_few_shots", "labelled_fewshot", "labeld"] {
+        for slip in ["labeled_few_shots", "labelled_fewshots", "labeld"] {
             assert!(error(slip, json!({})).contains("did you mean `labeled_few_shot`?"), "{slip}");
         }
         assert!(error("xyz", json!({})).contains("there is: labeled_few_shot, "));
