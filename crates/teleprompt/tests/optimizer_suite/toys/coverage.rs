@@ -12,6 +12,7 @@ use crate::optimizer_suite::toy::{
 };
 
 const LABELS: [&str; 8] = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"];
+const KINDS: [&str; 8] = ["brown", "white", "black", "green", "yellow", "purple", "grey", "orange"];
 const SHOWN: usize = 8;
 const TRAIN: usize = 40;
 
@@ -19,7 +20,8 @@ struct Kinds(Vec<usize>);
 
 fn kind_in(text: &str) -> Option<usize> {
     let at = text.rfind("kind ")? + 5;
-    text[at..].split_whitespace().next()?.parse().ok()
+    let name = text[at..].split_whitespace().next()?;
+    KINDS.iter().position(|kind| *kind == name)
 }
 
 impl Brain for Kinds {
@@ -40,7 +42,7 @@ pub fn coverage(seed: u64) -> Toy {
     let mut labels: Vec<usize> = (0..LABELS.len()).collect();
     rng.shuffle(&mut labels);
     let example = |(i, kind): (usize, usize)| {
-        labelled(format!("case {i} of kind {kind}"), LABELS[labels[kind]])
+        labelled(format!("case {i} of kind {}", KINDS[kind]), LABELS[labels[kind]])
     };
     // Two of each kind but the first, which has the rest.
     let mut kinds: Vec<usize> = (0..TRAIN).map(|i| if i < 14 { 1 + i / 2 } else { 0 }).collect();

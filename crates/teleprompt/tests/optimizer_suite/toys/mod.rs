@@ -8,6 +8,6 @@ mod vocabulary;
 
 pub use coverage::coverage;
 pub use noisy::noisy;
-pub use rules::{Lesson, Source, rules};
+pub use rules::{Lesson, Source, labelled_rules, rules, rules_in_runs, told_rules};
 pub use steps::steps;
 pub use vocabulary::{vocabulary, vocabulary_in_steps};

@@ -11,7 +11,7 @@ use crate::optimizer_suite::toy::{
     ANSWER, Toy, choose, dataset, exact, labelled, predict, section, showing,
 };
 
-const TRAIN: usize = 72;
+const TRAIN: usize = 84;
 const CLEAN: usize = 22;
 const MOST: usize = 4;
 const LABELS: usize = 6;

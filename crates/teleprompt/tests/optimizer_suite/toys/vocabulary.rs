@@ -2,7 +2,6 @@
 //! likely ones; one that is shown past attempts with their scores finds out which of their words did
 //! it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use teleprompt::data::Rng;
@@ -55,33 +54,45 @@ fn attempts(text: &str) -> Vec<(Set, f64)> {
     text.lines().filter_map(read).collect()
 }
 
-/// By word, how much better than the average attempt those that hold it did.
-fn worth(attempts: &[(Set, f64)]) -> BTreeMap<usize, f64> {
-    let mean = |scores: Vec<f64>| scores.iter().sum::<f64>() / scores.len().max(1) as f64;
-    let all = mean(attempts.iter().map(|a| a.1).collect());
-    let of = |word: usize| {
-        let held: Vec<f64> = attempts.iter().filter(|a| a.0.contains(&word)).map(|a| a.1).collect();
-        (!held.is_empty()).then(|| (word, mean(held) - all))
+/// All sets of words that may be the needed ones: higher scores are due to more of them.
+fn likely(attempts: &mut [(Set, f64)]) -> Vec<Set> {
+    attempts.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mask = |set: &[usize]| set.iter().fold(0u32, |mask, i| mask | 1 << i);
+    let attempts: Vec<(u32, f64)> =
+        attempts.iter().map(|(set, score)| (mask(set), *score)).collect();
+    let fits = |set: &Set| {
+        let needed = mask(set);
+        let (mut below, mut group, mut last) = (-1, -1, f64::NEG_INFINITY);
+        attempts.iter().all(|(held, score)| {
+            let hits = (held & needed).count_ones() as i32;
+            if *score > last {
+                (below, last) = (group, *score);
+            }
+            group = group.max(hits);
+            hits > below
+        })
     };
-    (0..WORDS.len()).filter_map(of).collect()
+    let n = WORDS.len();
+    let triples = (0..n).flat_map(|a| (0..a).flat_map(move |b| (0..b).map(move |c| vec![a, b, c])));
+    triples.filter(fits).collect()
 }
 
+/// A likely set, if there are attempts to learn from, filled up at random from what the prompt speaks
+/// of, or from all words.
 fn propose(text: &str, rng: &mut Rng) -> Set {
-    let attempts = attempts(text);
-    let worth = worth(&attempts);
+    let mut attempts = attempts(text);
     let facts: String = text.lines().filter(|l| !l.contains("score ")).collect();
     let mut pool = words_in(&facts);
     if pool.len() < HELD {
         pool = (0..WORDS.len()).collect();
     }
-    let mut good: Vec<usize> = worth.iter().filter(|w| *w.1 > 0.0).map(|w| *w.0).collect();
-    good.sort_by(|a, b| worth[b].total_cmp(&worth[a]));
-    good.truncate(HELD - 1);
+    let mut set = match attempts.is_empty() {
+        true => Set::new(),
+        false => rng.choose(&likely(&mut attempts)).cloned().unwrap_or_default(),
+    };
     rng.shuffle(&mut pool);
-    // What was not tried yet comes before what was tried and did nothing.
-    pool.sort_by_key(|w| worth.contains_key(w));
-    let fill = pool.into_iter().filter(|w| !good.contains(w)).take(HELD - good.len());
-    let mut set: Set = good.iter().copied().chain(fill).collect();
+    pool.retain(|word| !set.contains(word));
+    set.extend(pool.into_iter().take(HELD - set.len()));
     set.sort_unstable();
     set
 }
@@ -104,18 +115,18 @@ impl Vocabulary {
 
 impl Brain for Vocabulary {
     fn reply(&self, ask: &Ask<'_>, dice: &mut Dice) -> String {
-        let write = |name: &&str| {
+        let mut write = |name: &&str| {
             let value = match *name {
                 ANSWER | "toy_code" => self.answer(ask, name, dice.luck),
-                "instructions" => sentence(&propose(ask.question(), &mut dice.rng)),
+                "instructions" | "new_instructions" => {
+                    sentence(&propose(ask.question(), &mut dice.rng))
+                }
                 // Whoever sums up the data repeats what they are about.
                 _ => sentence(&words_in(ask.question())),
             };
             section(name, &value)
         };
-        let names = ask.outputs();
-        let mut write = write;
-        names.iter().map(&mut write).collect()
+        ask.outputs().iter().map(&mut write).collect()
     }
 }
 
@@ -149,7 +160,7 @@ fn toy(seed: u64, program: Program, path: &'static str, needs: &'static str, ste
         metric: MetricHandle::new(exact),
         draw: Arc::new(move |rng| saying(path, sentence(&rng.sample(WORDS.len(), HELD)))),
         space: choose(WORDS.len() as u64, HELD as u64),
-        budget: 60,
+        budget: 60 * steps,
         steps,
         brain: Arc::new(Vocabulary { needed, labels, needs }),
     }
