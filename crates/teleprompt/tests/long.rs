@@ -1,4 +1,4 @@
-//! The long tier of the LM layer: `cargo test --release --workspace --test long -- --ignored`.
+//! The long tier of the LM layer and of the optimizers: `cargo test --release --workspace --test long -- --ignored`.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,10 +8,37 @@
     reason = "a test"
 )]
 
+mod optimizer_suite;
 mod storm;
+
+use optimizer_suite::cases::CASES;
+use optimizer_suite::kill;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "about a minute"]
 async fn twenty_thousand_calls_at_512_in_flight() {
     storm::run(20_000, 512).await;
+}
+
+/// What each process of the test below does; on its own it does nothing.
+#[tokio::test]
+#[ignore = "a part of the other test"]
+async fn killed_child() {
+    kill::child().await;
+}
+
+#[tokio::test]
+#[ignore = "minutes"]
+async fn every_recipe_survives_thirty_kills() {
+    let mut findings = Vec::new();
+    for case in CASES {
+        let result = kill::check(case, 30, "killed_child").await;
+        println!(
+            "{}: {}",
+            case.name,
+            result.as_ref().map_or_else(String::as_str, |()| "survives 30 kills")
+        );
+        findings.extend(result.err().map(|finding| format!("{}: {finding}", case.name)));
+    }
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
 }

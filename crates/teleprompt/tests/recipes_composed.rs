@@ -239,7 +239,7 @@ async fn a_vote_is_better_than_its_members() {
     // It saves and loads.
     let path = dir.path().join("vote.json");
     done.program.save(&path).unwrap();
-    let loaded = teleprompt::Tuned::load(program(), &path).unwrap();
+    let loaded = teleprompt::module::Tuned::load(program(), &path).unwrap();
     assert_eq!(loaded.solution(), done.program.solution());
 }
 
@@ -261,7 +261,9 @@ impl Lm for Shy {
         Ok(response)
     }
     fn capabilities(&self) -> Capabilities {
-        Capabilities { logprobs: true, ..Capabilities::none() }
+        let mut able = Capabilities::none();
+        able.logprobs = true;
+        able
     }
 }
 
@@ -271,7 +273,8 @@ async fn a_threshold_is_fitted_without_another_call() {
     let cx = Context::new(LmHandle::new(Shy), Arc::new(ChatAdapter));
     let example = |i: usize| {
         let p = (i * 37) % 100;
-        let text = format!("a text of its own {} number {p}", i * 7919);
+        let words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak"];
+        let text = format!("{} {} {} number {p}", words[i % 9], words[(i / 9) % 9], i * 7919);
         Example::new(record! { text: text, odd: p >= 30 }, ["text"])
     };
     let data = Dataset::new("made up", (0..200).map(example).collect::<Vec<_>>());

@@ -147,8 +147,17 @@ impl Racer {
 
     /// One more entrant; its number, counted from 0. The first is usually the baseline.
     pub fn enter(&mut self) -> usize {
+        self.enter_to(self.first_target())
+    }
+
+    /// One more entrant that is run on all examples whatever the race: the baseline, so that there is
+    /// something complete to compare with.
+    pub fn enter_whole(&mut self) -> usize {
+        self.enter_to(self.order.len())
+    }
+
+    fn enter_to(&mut self, target: usize) -> usize {
         let scores = vec![None; self.order.len()];
-        let target = self.first_target();
         let (n, invalid, pruned) = (0, 0, None);
         self.entrants.push(Entrant { scores, target, asked: 0, n, invalid, pruned });
         self.entrants.len() - 1

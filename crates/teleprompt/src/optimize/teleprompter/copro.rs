@@ -158,10 +158,10 @@ impl Optimizer for Copro {
         for round in 0..self.depth {
             for (predictor, attempts) in attempts.iter_mut().enumerate() {
                 let now = task.based_on(&task.winner());
-                if round == 0 {
-                    attempts.extend(in_force(&now, predictor, &self.race).await?);
-                }
                 self.improve(&now, predictor, round, attempts).await?;
+                if round == 0 {
+                    attempts.extend(in_force(&now, predictor));
+                }
             }
         }
         Ok(task.winner())
@@ -169,12 +169,9 @@ impl Optimizer for Copro {
 }
 
 /// The instructions in force with the score of the program under them.
-async fn in_force(task: &Task<'_>, predictor: usize, race: &Race) -> Result<Option<Attempt>> {
-    // The start is entered in every race, and under folds only there.
-    if !matches!(race, Race::KFold { .. }) {
-        task.validate(task.base()).await?;
-    }
-    let score = task.scored().iter().find(|(c, _)| c.hash == task.base().hash).map(|(_, s)| *s);
-    let text = task.predictors.get(predictor).map(|(_, s)| Arc::from(s.instructions()));
-    Ok(text.zip(Some(score.unwrap_or(0.0))))
+fn in_force(task: &Task<'_>, predictor: usize) -> Option<Attempt> {
+    let (_, signature) = task.predictors.get(predictor)?;
+    let scored = task.scored();
+    let (_, score) = scored.iter().find(|(c, _)| c.hash == task.base().hash)?;
+    Some((signature.instructions().into(), *score))
 }

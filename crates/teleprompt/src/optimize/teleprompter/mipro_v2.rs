@@ -53,9 +53,9 @@ impl Effort {
 ///
 /// Cost with `n` demo sets: as trials `max(2 × D × log2(n), 1.5 × n)`, where `D` is 2 for each
 /// predictor and 1 without demonstrations; for 1 predictor 10, 18 and 27 for light, medium and heavy;
-/// each trial 35 runs, every fifth the rest of the validation examples. Some 10 questions and
-/// `n / 2 - 1` a predictor (`n - 1` without demonstrations). Bootstraps pay each train example at
-/// most `max_rounds` times. Use it when instructions matter and a few hundred runs are affordable.
+/// each trial 35 runs, every fifth the rest of the validation examples. About 7 questions on facts,
+/// and `n / 2` a predictor (`n` without demonstrations). Bootstraps pay each train example at most
+/// `max_rounds` times. Use it when instructions matter and a few hundred runs are affordable.
 /// Source: Opsahl-Ong et al. 2024, arXiv 2406.11695; sizes as in DSPy. The search learns from the
 /// first trials on ([`Tpe`]), and minibatches are the same examples for all.
 ///

@@ -11,6 +11,7 @@ mod demo_sets;
 mod ensemble;
 mod gepa;
 mod infer_rules;
+mod knn_few_shot;
 mod labeled_few_shot;
 mod mipro_v2;
 mod random_search;
@@ -30,6 +31,7 @@ pub use gepa::{
     Acceptance, ComponentSelection, Gepa, GepaBudget, Keep, MinibatchSampling, Parents, Proposals,
 };
 pub use infer_rules::InferRules;
+pub use knn_few_shot::KnnFewShot;
 pub use labeled_few_shot::LabeledFewShot;
 pub use mipro_v2::{Effort, MiproV2};
 pub use random_search::BootstrapFewShotWithRandomSearch;

@@ -25,6 +25,18 @@ const PATIENCE: usize = 2;
 /// Each kind of fact can be left out; questions on facts are asked once a search. All examples come
 /// from the train split.
 /// Source: the proposer of MIPRO, Opsahl-Ong et al. 2024, arXiv 2406.11695, section 3.1.
+///
+/// ```
+/// use teleprompt::optimize::{Task, propose::Grounded};
+/// # async fn search(task: &Task<'_>) -> teleprompt::Result<()> {
+/// let ground = Grounded { looks: 2, ..Grounded::default() }.ground(task).await?;
+/// // Five for the first predictor, the one in force included; no demonstrations, nothing tried yet.
+/// for instructions in ground.instructions(task, 0, 5, &[], &[]).await? {
+///     task.note(format!("to be tried: {instructions}"))?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grounded {
@@ -289,6 +301,6 @@ fn shown_to(task: &Task<'_>, demos: Option<&[Record]>, rng: &mut Rng) -> Vec<Rec
 pub(in crate::optimize) fn tried(past: &[Attempt]) -> String {
     let mut past: Vec<&Attempt> = past.iter().collect();
     past.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let line = |(text, score): &&Attempt| format!("score {:.1} of 100: {text}", 100.0 * score);
+    let line = |(text, score): &&Attempt| format!("score {score:.3}: {text}");
     past.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -148,9 +148,7 @@ struct Searching<'s, 't, 'a> {
 
 impl Searching<'_, '_, '_> {
     async fn start(&mut self) -> Result<()> {
-        let start = self.racing.enter_candidate(self.task.base().clone());
-        self.racing.run().await?;
-        self.racing.conclude(start)?;
+        let start = self.racing.enter_base().await?;
         self.best = self.racing.standing(start).mean;
         self.task.note(format!(
             "auto: {:.4} as it is on {} validation examples; {} runs to spend",

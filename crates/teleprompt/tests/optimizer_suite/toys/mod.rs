@@ -1,0 +1,13 @@
+//! The tasks, one a file.
+
+mod coverage;
+mod noisy;
+mod rules;
+mod steps;
+mod vocabulary;
+
+pub use coverage::coverage;
+pub use noisy::noisy;
+pub use rules::{Lesson, Source, labelled_rules, rules, rules_in_runs, told_rules};
+pub use steps::steps;
+pub use vocabulary::{vocabulary, vocabulary_in_steps};
