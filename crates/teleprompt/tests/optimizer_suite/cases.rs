@@ -145,6 +145,6 @@ pub const IN_STEPS: &[Case] = &[
     Case { name: "random search in steps", kind: DEMOS, make: || random_search(4, 6), bare: || random_search(0, 0), toy: toys::steps },
     Case { name: "TPE in steps", kind: DEMOS, make: || tpe(4, 12), bare: || tpe(0, 0), toy: toys::steps },
     Case { name: "kNN in steps", kind: DEMOS, make: || knn(4), bare: || knn(0), toy: toys::steps },
-    Case { name: "COPRO in steps", kind: WORDS, make: || copro(12, 4), bare: || copro(0, 0), toy: toys::vocabulary_in_steps },
+    Case { name: "COPRO in steps", kind: WORDS, make: || copro(12, 3), bare: || copro(0, 0), toy: toys::vocabulary_in_steps },
     Case { name: "MIPROv2 in steps", kind: WORDS, make: || mipro(18, 30), bare: || mipro(0, 0), toy: toys::vocabulary_in_steps },
 ];

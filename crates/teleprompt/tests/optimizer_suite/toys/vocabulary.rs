@@ -1,4 +1,4 @@
-//! Instructions: they have to hold three words out of 24. An LM that is shown the data finds the
+//! Instructions: they have to hold three words out of 28. An LM that is shown the data finds the
 //! likely ones; one that is shown past attempts with their scores finds out which of their words did
 //! it.
 
@@ -13,10 +13,10 @@ use crate::optimizer_suite::toy::{
     ANSWER, Toy, choose, dataset, exact, labelled, predict, saying, section,
 };
 
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 28] = [
     "alder", "ash", "aspen", "beech", "birch", "cedar", "cherry", "cypress", "elder", "elm", "fir",
     "hazel", "holly", "juniper", "larch", "laurel", "lime", "maple", "myrtle", "oak", "olive",
-    "pine", "rowan", "willow",
+    "pine", "poplar", "rowan", "spruce", "sumac", "willow", "yew",
 ];
 const NEEDED: usize = 3;
 const HELD: usize = 4;
@@ -48,7 +48,7 @@ fn sentence(set: &[usize]) -> String {
 fn attempts(text: &str) -> Vec<(Set, f64)> {
     let read = |line: &str| {
         let (_, after) = line.split_once("score ")?;
-        let score = after.split_whitespace().next()?.parse().ok()?;
+        let score = after.split_whitespace().next()?.trim_end_matches(':').parse().ok()?;
         Some((words_in(after), score))
     };
     text.lines().filter_map(read).collect()
@@ -160,7 +160,7 @@ fn toy(seed: u64, program: Program, path: &'static str, needs: &'static str, ste
         metric: MetricHandle::new(exact),
         draw: Arc::new(move |rng| saying(path, sentence(&rng.sample(WORDS.len(), HELD)))),
         space: choose(WORDS.len() as u64, HELD as u64),
-        budget: 60 * steps,
+        budget: 40 + 20 * steps,
         steps,
         brain: Arc::new(Vocabulary { needed, labels, needs }),
     }
