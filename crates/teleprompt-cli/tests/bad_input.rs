@@ -156,7 +156,7 @@ fn ctrl_c_keeps_the_study_and_the_same_command_goes_on() {
     common::Done::from(child.wait_with_output().unwrap()).fails(1, &["run the same command again"]);
     let journal =
         std::fs::read_to_string(world.path(".teleprompt/studies/mine/journal.jsonl")).unwrap();
-    let rows = journal.lines().filter(|l| l.contains("\"scored\"")).count();
+    let rows = journal.lines().filter(|l| l.contains("\"event\":\"ran\"")).count();
     assert!(rows >= 10, "{journal}");
     let before = world.server.hits();
     world.run(&["cache", "clear"]).ok();

@@ -166,7 +166,10 @@ fn a_nested_program_that_dspy_saved_loads_into_its_twin() {
     let text = format!(r#"{{"query": {query}, "answer.predict": {answer}, "metadata": {{}}}}"#);
     let (_dir, path) = write(&text);
     let loaded = Tuned::load(two_steps(), &path).unwrap();
-    assert_eq!(loaded.state().get("answer").unwrap().instructions.as_deref(), Some("Answer."));
+    let answer = loaded.state().get("answer").unwrap();
+    assert_eq!(answer.instructions.as_deref(), Some("Answer."));
+    // Its list is empty, so it shows none, whatever the twin is written with.
+    assert_eq!(answer.demos, Some(Vec::new()));
     let wrong = text.replace("\"query\"", "\"qeury\"");
     let (_dir, path) = write(&wrong);
     let error = Tuned::load(two_steps(), &path).err().unwrap().to_string();

@@ -20,7 +20,9 @@ use crate::saved::{SavedProgram, Source};
 /// The flags, read.
 pub(super) struct App {
     pub common: Common,
-    own: Option<Program>,
+    /// The whole command line without the binary, where it is text.
+    pub args: Option<Vec<String>>,
+    pub own: Option<Program>,
     instructions: Option<Arc<str>>,
     signature: Option<Signature>,
 }
@@ -46,7 +48,13 @@ impl App {
         }
         let instructions = common.instructions.as_deref().map(text_or_file).transpose()?;
         let signature = common.signature.as_deref().map(str::parse).transpose()?;
-        Ok(Self { common, own, instructions: instructions.map(Arc::from), signature })
+        let instructions = instructions.map(Arc::from);
+        Ok(Self { common, args: None, own, instructions, signature })
+    }
+
+    /// Started by these arguments.
+    pub fn with_args(self, args: Option<Vec<String>>) -> Self {
+        Self { args, ..self }
     }
 
     /// A note for people, on stderr.
@@ -177,7 +185,7 @@ impl App {
         let cx = self.offline_context()?;
         self.note(&format!("LM: {name} (from {why})"));
         let mut cx = cx.with_lm(self.connect(&name).await?).with_cancel(cancel);
-        for other in &loaded.lms {
+        for other in loaded.lms.iter().chain(&self.common.also_lm) {
             cx = cx.with_named_lm(other.as_str(), self.connect(other).await?);
         }
         Ok((cx, name))

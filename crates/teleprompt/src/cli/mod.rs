@@ -27,11 +27,12 @@ mod run;
 mod show;
 mod signature;
 mod stream;
+mod studies;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use teleprompt_core::{Cancel, Error, Module, Program, Result};
 
 use app::App;
@@ -47,8 +48,13 @@ const OWN: &str = "self";
 /// one; `--state FILE.json` lays a saved state over it.
 pub fn main(program: impl Module) -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    let at = args.iter().position(|a| WITH_PROGRAM.iter().any(|c| a == c));
-    if let Some(at) = at {
+    // Only the command itself: `studies show NAME` takes no program.
+    let known = Cli::command();
+    let is_command = |a: &OsString| known.get_subcommands().any(|c| c.get_name() == a);
+    let at = args.iter().position(is_command);
+    if let Some(at) =
+        at.filter(|at| WITH_PROGRAM.iter().any(|c| args.get(*at).is_some_and(|a| a == c)))
+    {
         args.insert(at + 1, OWN.into());
     }
     enter(args, Some(Program::new(program)))
@@ -60,18 +66,21 @@ pub fn run() -> ExitCode {
 }
 
 fn enter(args: Vec<OsString>, own: Option<Program>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args = asks_for_optimizers(args);
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    let texts = args.into_iter().skip(1).map(OsString::into_string);
+    let args = texts.collect::<Result<Vec<String>, _>>().ok();
     let json = cli.common.json;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(dispatch(cli, own));
+            let result = runtime.block_on(dispatch(cli, own, args));
             // A call that is still in flight after Ctrl-C must not hold the process.
             runtime.shutdown_background();
             result
@@ -87,6 +96,18 @@ fn enter(args: Vec<OsString>, own: Option<Program>) -> ExitCode {
     }
 }
 
+/// `compile --optimizer help`, with or without the rest of a compile, is `optimizers`.
+fn asks_for_optimizers(args: Vec<OsString>) -> Vec<OsString> {
+    let pairs = args.iter().zip(args.iter().skip(1));
+    let asks = pairs.clone().any(|(a, b)| a == "--optimizer" && b == "help")
+        || args.iter().any(|a| a == "--optimizer=help");
+    if !asks || !args.iter().any(|a| a == "compile") {
+        return args;
+    }
+    let flags = args.iter().filter(|a| *a == "--json").cloned();
+    args.iter().take(1).cloned().chain(["optimizers".into()]).chain(flags).collect()
+}
+
 /// 2 where the command line, a signature or a name was wrong, else 1.
 fn code(error: &Error) -> u8 {
     match error {
@@ -95,9 +116,9 @@ fn code(error: &Error) -> u8 {
     }
 }
 
-async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
+async fn dispatch(cli: Cli, own: Option<Program>, args: Option<Vec<String>>) -> Result<()> {
     log::install()?;
-    let app = App::new(cli.common, own)?;
+    let app = App::new(cli.common, own)?.with_args(args);
     match cli.command {
         Some(Command::Signature(args)) => signature::signature(&app, &args),
         Some(Command::Run(args)) => run::run(&app, &args).await,
@@ -105,6 +126,8 @@ async fn dispatch(cli: Cli, own: Option<Program>) -> Result<()> {
         Some(Command::Parse(args)) => run::parse(&app, &args),
         Some(Command::Eval(args)) => eval::eval(&app, &args).await,
         Some(Command::Compile(args)) => compile::compile(&app, &args).await,
+        Some(Command::Optimizers(args)) => compile::optimizers(&app, &args),
+        Some(Command::Studies(args)) => studies::studies(&app, &args).await,
         Some(Command::Show(args)) => show::show(&app, &args),
         Some(Command::Diff(args)) => diff::diff(&app, &args),
         Some(Command::Lm(args)) => lm::lm(&app, &args).await,

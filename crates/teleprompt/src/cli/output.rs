@@ -25,6 +25,11 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// What stands at this JSON pointer, `null` if nothing does.
+pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
 /// The fields of a record, one a line; long or structured ones below their name.
 pub(super) fn record(fields: &Record) -> String {
     let lines: Vec<String> = fields.iter().map(|(name, value)| field(name, value)).collect();
@@ -86,6 +91,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Budget { .. } => "budget",
         Error::Cancelled => "cancelled",
         Error::Stopped(_) => "stopped",
+        Error::Check { .. } => "check",
         Error::Config(_) => "config",
         Error::Study(_) => "study",
         Error::Io { .. } => "io",

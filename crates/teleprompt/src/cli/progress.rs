@@ -1,32 +1,122 @@
 //! Bars on stderr for long work.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::optimize::study::{Run, Split};
+use crate::optimize::study::{By, Run, Split};
 use crate::optimize::{Progress, RowProgress, Silent};
 
-/// Draws a bar for each evaluation of a compile; where stderr is no terminal, prints a line when one
-/// is done.
+/// Draws a bar for each evaluation of a compile, and a line that counts what goes on between them:
+/// runs of the teacher, questions to the LM that writes. Where stderr is no terminal, prints a line
+/// when one is done.
 pub(super) struct Bars {
     quiet: bool,
+    between: Mutex<Between>,
 }
 
 impl Bars {
     pub fn new(quiet: bool) -> Self {
-        Self { quiet }
+        Self { quiet, between: Mutex::default() }
     }
+
+    fn count(&self, add: impl FnOnce(&mut Between)) {
+        if self.quiet {
+            return;
+        }
+        let mut between = self.between.lock().unwrap_or_else(PoisonError::into_inner);
+        add(&mut between);
+        let text = between.text();
+        between.bar.get_or_insert_with(spinner).set_message(text);
+    }
+
+    /// What went on between is over.
+    fn close(&self) {
+        let between =
+            std::mem::take(&mut *self.between.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(bar) = &between.bar {
+            bar.finish_and_clear();
+            eprintln!("  {}", between.text());
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What was done since the last evaluation.
+#[derive(Default)]
+struct Between {
+    bar: Option<ProgressBar>,
+    runs: usize,
+    sum: f64,
+    failed: usize,
+    questions: usize,
+    what: String,
+}
+
+impl Between {
+    fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.runs > 0 {
+            let mean = 100.0 * self.sum / self.runs as f64;
+            let failed =
+                if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+            let runs = counted(self.runs, "run");
+            parts.push(format!("teacher: {runs}, {mean:.1}%{failed}"));
+        }
+        if self.questions > 0 {
+            let questions = counted(self.questions, "question");
+            parts.push(format!("{questions}, the last: {}", self.what));
+        }
+        parts.join("; ")
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
 }
 
 impl Progress for Bars {
     fn note(&self, line: &str) {
+        self.close();
         if !self.quiet {
             eprintln!("{line}");
         }
     }
 
+    fn ran(&self, by: By, _: Split, run: &Run) {
+        if by == By::Teacher {
+            self.count(|between| {
+                between.runs += 1;
+                between.sum += run.score;
+                between.failed += usize::from(run.failed());
+            });
+        }
+    }
+
+    fn question(&self, what: &str) {
+        self.count(|between| {
+            between.questions += 1;
+            what.clone_into(&mut between.what);
+        });
+    }
+
     fn evaluation(&self, candidate: &str, split: Split, total: usize) -> Box<dyn RowProgress> {
+        self.close();
         if self.quiet {
             return Box::new(Silent);
         }

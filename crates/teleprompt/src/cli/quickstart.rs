@@ -1,18 +1,16 @@
 //! `teleprompt quickstart`: a program gets better on the LM inside this binary.
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use teleprompt_core::{Kind, Limits, Result, Signature};
+use teleprompt_core::{Kind, Result, Signature};
 
 use super::app::{App, Loaded, single};
 use super::args::{ModuleKind, QuickstartArgs};
 use super::{compile, output};
 use crate::data::{Dataset, Format, Share, Split, Splitter};
 use crate::evaluate::{metrics, reference};
-use crate::optimize::Report;
-use crate::optimize::study::OnChange;
+use crate::optimize::OptimizerHandle;
 use crate::optimize::teleprompter::BootstrapFewShotWithRandomSearch;
 use crate::saved::Source;
 
@@ -40,34 +38,29 @@ pub(super) async fn quickstart(app: &App, args: &QuickstartArgs) -> Result<()> {
     let data = Dataset::parse("quickstart messages", MESSAGES, Format::JsonLines)?;
     let split = split(&data.for_signature(&signature, &[])?)?;
     introduce(app, &signature, &split);
+    let loaded = Loaded {
+        program: single(signature, ModuleKind::Predict)?,
+        source: Some(Source::Module("predict".into())),
+        lms: Vec::new(),
+    };
     let job = compile::Job {
-        loaded: Loaded {
-            program: single(signature, ModuleKind::Predict)?,
-            source: Some(Source::Module("predict".into())),
-            lms: Vec::new(),
-        },
-        train: split.train.clone(),
         val: Some(split.val.clone()),
         test: Some(split.test.clone()),
-        metric: metrics::exact_match("intent"),
-        limits: Limits::default(),
-        study: None,
-        on_change: OnChange::Refuse,
-        teacher: None,
-        teacher_lm: None,
+        ..compile::Job::new(loaded, split.train.clone(), metrics::exact_match("intent"))
     };
-    let (report, path) = compile::run(app, job, recipe(), Some(args.output.clone().into())).await?;
+    let out = Some(args.output.clone().into());
+    let done = compile::run(app, job, OptimizerHandle::new(recipe()), out).await?;
     let majority = reference::majority(&split.train, &split.test, "intent");
     let neighbour = reference::nearest_neighbour(&split.train, &split.test, "message", "intent");
     if app.common.json {
-        let mut value = compile::with_output(&report, &path)?;
+        let mut value = compile::with_output(&done)?;
         if let Value::Object(map) = &mut value {
             map.insert("majority_class".into(), json!(majority));
             map.insert("nearest_neighbour".into(), json!(neighbour));
         }
         return output::json(&value);
     }
-    output::print(&table(&report, majority, neighbour, &path, started.elapsed().as_secs_f64()))
+    output::print(&table(&done, majority, neighbour, started.elapsed().as_secs_f64()))
 }
 
 fn split(data: &Dataset) -> Result<Split> {
@@ -91,8 +84,8 @@ fn introduce(app: &App, signature: &Signature, split: &Split) {
     ));
 }
 
-fn table(report: &Report, majority: f64, neighbour: f64, path: &Path, seconds: f64) -> String {
-    let command = command();
+fn table(done: &compile::Done, majority: f64, neighbour: f64, seconds: f64) -> String {
+    let (command, report, path) = (command(), &done.report, done.path.display());
     format!(
         "\n{report}\n\n\
          for comparison, on the same {} messages\n\
@@ -105,9 +98,9 @@ fn table(report: &Report, majority: f64, neighbour: f64, path: &Path, seconds: f
         report.winner.n,
         100.0 * majority,
         100.0 * neighbour,
-        path.display(),
-        path.display(),
-        path.display(),
+        path,
+        path,
+        path,
     )
 }
 

@@ -14,7 +14,8 @@ pub(super) fn show(app: &App, args: &ShowArgs) -> Result<()> {
     let mut saved = SavedProgram::of(&bound);
     saved.program = loaded.source.clone();
     if args.program.ends_with(".json") {
-        saved.compiled = SavedProgram::read(args.program.as_ref())?.compiled;
+        let file = SavedProgram::read(args.program.as_ref())?;
+        (saved.compiled, saved.ensemble) = (file.compiled, file.ensemble);
     }
     if app.common.json {
         return output::json(&saved);
@@ -29,6 +30,10 @@ pub(super) fn show(app: &App, args: &ShowArgs) -> Result<()> {
     }
     for (alias, first) in &bound.aliases {
         text.push_str(&format!("{alias}  is {first}\n"));
+    }
+    if let Some(ensemble) = &saved.ensemble {
+        let others = ensemble.others.len();
+        text.push_str(&format!("and {others} others, not shown here, which vote with it\n"));
     }
     if let Some(Value::Object(compiled)) = &saved.compiled {
         text.push_str("compiled\n");

@@ -36,9 +36,7 @@ pub async fn explore<S: Search>(
     make: &dyn Make<S::Point>,
 ) -> Result<Candidate> {
     let mut racing = Racing::new(task, race);
-    let base = racing.enter_candidate(task.base().clone());
-    racing.run().await?;
-    racing.conclude(base)?;
+    racing.enter_base().await?;
     loop {
         let mut batch = Vec::new();
         while batch.len() < racing.racer.batch() {
@@ -96,6 +94,19 @@ impl<'t, 'a> Racing<'t, 'a> {
         Self { task, pool, folds, racer, entrants: Vec::new() }
     }
 
+    /// Enters what the search starts from, runs it on all examples, and gives its number.
+    ///
+    /// # Errors
+    /// Those of [`Task::run`].
+    pub async fn enter_base(&mut self) -> Result<usize> {
+        let base = self.task.base().clone();
+        self.keep(base, Vec::new());
+        let entrant = self.racer.enter_whole();
+        self.run().await?;
+        self.conclude(entrant)?;
+        Ok(entrant)
+    }
+
     /// Enters a candidate that is the same whatever it is compared on, and gives its number.
     pub fn enter_candidate(&mut self, candidate: Candidate) -> usize {
         self.push(candidate, Vec::new())
@@ -120,9 +131,13 @@ impl<'t, 'a> Racing<'t, 'a> {
     }
 
     fn push(&mut self, candidate: Candidate, folds: Vec<Candidate>) -> usize {
+        self.keep(candidate, folds);
+        self.racer.enter()
+    }
+
+    fn keep(&mut self, candidate: Candidate, folds: Vec<Candidate>) {
         let runs = vec![None; self.pool.val.len()];
         self.entrants.push(Entrant { candidate, folds, runs, concluded: false });
-        self.racer.enter()
     }
 
     /// Runs what the race wants run until every entrant is judged.
@@ -161,6 +176,11 @@ impl<'t, 'a> Racing<'t, 'a> {
             [one] => self.entrants.get(*one).map_or("", |e| &e.candidate.origin).to_owned(),
             many => format!("{} candidates", many.len()),
         }
+    }
+
+    /// Whether a candidate of these parameters was entered before.
+    pub fn knows(&self, candidate: &Candidate) -> bool {
+        self.entrants.iter().any(|entrant| entrant.candidate.hash == candidate.hash)
     }
 
     /// How an entrant stands.

@@ -24,6 +24,7 @@
 mod compiler;
 pub mod compose;
 mod drive;
+mod estimate;
 mod explore;
 mod handle;
 mod progress;
@@ -48,6 +49,7 @@ use teleprompt_core::{Metric, ProgramState, Result};
 pub use compiler::{Compiled, Compiler};
 use compose::Solution;
 pub use drive::{Drive, Trial};
+pub use estimate::Estimate;
 pub use explore::{Make, Racing, explore};
 pub use handle::OptimizerHandle;
 pub use progress::{Progress, RowProgress, Silent};

@@ -101,6 +101,9 @@ pub struct Report {
     pub baseline: Side,
     /// The candidate that the search chose.
     pub winner: Side,
+    /// The hash of that candidate.
+    #[serde(default)]
+    pub candidate: String,
     /// Whether the compile gives the winner. If not, it gives the program as written: nothing was
     /// better.
     pub improved: bool,
@@ -165,6 +168,7 @@ impl Facts<'_> {
         Report {
             verdict: verdict(same, improved, self.splits.measured_on, &baseline, &winner),
             improved,
+            candidate: self.winner.hash.clone(),
             changes: if same { Vec::new() } else { self.changes() },
             optimizer: self.optimizer.0.into(),
             settings: self.optimizer.1,
@@ -301,16 +305,52 @@ impl fmt::Display for Report {
         if let Some(why) = &self.stopped {
             write!(f, "\nthe search ended early: {why}")?;
         }
-        if !self.improved || self.split == "used" {
-            write!(f, "\n{}", self.verdict)?;
-        }
+        write!(f, "\nresult       {}", self.verdict)?;
         if let Some(error) = &self.winner.first_error {
             write!(f, "\nthe first failure: {}", error.lines().next().unwrap_or(""))?;
         }
-        Ok(())
+        if self.improved {
+            self.changes.iter().try_for_each(|change| what_changes(f, change))?;
+        }
+        self.notes.iter().try_for_each(|note| write!(f, "\nremark       {note}"))
+    }
+}
+
+/// A predictor's path, what was put into it, and the lines of its instructions that differ.
+fn what_changes(f: &mut fmt::Formatter<'_>, change: &Change) -> fmt::Result {
+    let parameters = change.parameters.as_object();
+    let others = parameters.into_iter().flatten().map(|(name, _)| name.replace('_', " "));
+    let mut parts: Vec<String> =
+        others.filter(|name| name != "demos" && name != "instructions").collect();
+    if !change.demos.is_empty() {
+        parts.insert(0, format!("{} demos", change.demos.len()));
+    }
+    if change.instructions.is_some() {
+        parts.insert(0, "instructions".into());
+    }
+    write!(f, "\nchanged      {}: {}", change.predictor, parts.join(", "))?;
+    let (Some(before), Some(after)) = (&change.instructions_before, &change.instructions) else {
+        return Ok(());
+    };
+    only_in(f, '-', before, after)?;
+    only_in(f, '+', after, before)
+}
+
+/// The lines of a text that another one does not have, the first few of them.
+fn only_in(f: &mut fmt::Formatter<'_>, sign: char, text: &str, other: &str) -> fmt::Result {
+    const MOST: usize = 12;
+    let kept: Vec<&str> = other.lines().collect();
+    let own: Vec<&str> = text.lines().filter(|line| !kept.contains(line)).collect();
+    own.iter().take(MOST).try_for_each(|line| write!(f, "\n  {sign} {line}"))?;
+    match own.len().saturating_sub(MOST) {
+        0 => Ok(()),
+        more => write!(f, "\n  {sign} … {more} more lines"),
     }
 }
 
 fn p_text(p: f64) -> String {
     if p < 0.0001 { "below 0.0001".into() } else { format!("{p:.4}") }
 }
+
+#[cfg(test)]
+mod tests;

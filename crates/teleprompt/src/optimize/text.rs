@@ -136,6 +136,14 @@ pub struct TextOptimizer {
 /// What runs the recipe.
 pub type TextCompiler = Compiler<OptimizerHandle>;
 
+/// What the LM has to know that is used to instructions.
+const AS_TEXT: &str = "The instructions are a text that no language model has to follow: it is used \
+    and judged as it stands, and the feedback is on it. Keep to its form.";
+
+fn by_reflection(background: String) -> OptimizerHandle {
+    OptimizerHandle::new(Gepa { background: Some(background), ..Gepa::default() })
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -166,7 +174,7 @@ impl TextOptimizer {
             texts: texts.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
             examples: Dataset::new("no examples", vec![nothing]),
             evaluator: MetricHandle::new(Judge(evaluator)),
-            recipe: OptimizerHandle::new(Gepa::default()),
+            recipe: by_reflection(AS_TEXT.into()),
             options: Box::new(|compiler| compiler),
         }
     }
@@ -175,10 +183,11 @@ impl TextOptimizer {
     /// default recipe with this background.
     #[must_use]
     pub fn purpose(self, purpose: impl Into<String>) -> Self {
-        self.recipe(Gepa { background: Some(purpose.into()), ..Gepa::default() })
+        let recipe = by_reflection(format!("{AS_TEXT} What it is for: {}", purpose.into()));
+        Self { recipe, ..self }
     }
 
-    /// Another recipe that writes instructions. Default: [`Gepa`] with its defaults.
+    /// Another recipe that writes instructions. Default: [`Gepa`], told that it is about a text.
     #[must_use]
     pub fn recipe(mut self, recipe: impl Optimizer + 'static) -> Self {
         self.recipe = OptimizerHandle::new(recipe);

@@ -5,8 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Value;
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
+use teleprompt::optimize::{Report, Sizes};
 use teleprompt::prelude::*;
 use teleprompt::{LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, Role, Usage};
 
@@ -196,4 +198,21 @@ impl Module for TwoSteps {
 
 pub fn exact(example: &Example, prediction: &Prediction) -> bool {
     example["label"] == prediction["label"]
+}
+
+/// The events of the study in this folder.
+pub fn events(dir: &tempfile::TempDir) -> Vec<Value> {
+    let text = std::fs::read_to_string(dir.path().join("trial/journal.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub fn sizes(report: &Report, predictors: usize, n: usize, validates: bool) -> Sizes {
+    let left = n - report.baseline.n;
+    let val = if validates { left / 3 } else { 0 };
+    Sizes { train: left - val, val, predictors }
+}
+
+/// Calls of programs in the search.
+pub fn runs(report: &Report) -> u64 {
+    report.spent.evaluation.calls + report.spent.teacher.calls
 }

@@ -14,7 +14,7 @@ use super::compose::match_teacher;
 use super::progress::{Progress, Silent};
 use super::report::Report;
 use super::splits::Splits;
-use super::study::{Identity, OnChange, Source, Study, default_dir};
+use super::study::{Command, FORMAT, Identity, OnChange, Source, Study, default_dir};
 use super::task::{Objective, ProgramRunner, Runner, Stops, predictors, program_identity};
 use super::{Candidate, Optimizer};
 use crate::data::Dataset;
@@ -30,22 +30,23 @@ pub struct Compiled<M> {
 
 /// Runs an [`Optimizer`]. See [`crate::optimize`] for an example.
 pub struct Compiler<O> {
-    optimizer: O,
+    pub(super) optimizer: O,
     metric: MetricHandle,
-    val: Option<Dataset>,
-    test: Option<Dataset>,
-    teacher: Option<Program>,
-    teacher_cx: Option<Context>,
-    prompt_cx: Option<Context>,
+    pub(super) val: Option<Dataset>,
+    pub(super) test: Option<Dataset>,
+    pub(super) teacher: Option<Program>,
+    pub(super) teacher_cx: Option<Context>,
+    pub(super) prompt_cx: Option<Context>,
     runner: Box<dyn Runner>,
     objective: Objective,
-    lms: Vec<Arc<str>>,
+    pub(super) lms: Vec<Arc<str>>,
     stops: Stops,
-    limits: Limits,
+    pub(super) limits: Limits,
     study: Option<String>,
     studies: PathBuf,
     on_change: OnChange,
-    seed: u64,
+    command: Option<Command>,
+    pub(super) seed: u64,
     concurrency: usize,
     progress: Box<dyn Progress>,
 }
@@ -70,6 +71,7 @@ impl<O: Optimizer> Compiler<O> {
             study: None,
             studies: default_dir(),
             on_change: OnChange::Refuse,
+            command: None,
             seed: 0,
             concurrency: 8,
             progress: Box::new(Silent),
@@ -188,6 +190,14 @@ impl<O: Optimizer> Compiler<O> {
         self
     }
 
+    /// How this compile was started, kept in the study's folder for `teleprompt studies resume`.
+    /// Default: nothing is kept.
+    #[must_use]
+    pub fn command(mut self, command: Command) -> Self {
+        self.command = Some(command);
+        self
+    }
+
     /// Seed of everything random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -248,6 +258,9 @@ impl<O: Optimizer> Compiler<O> {
             None => format!("{}-{}", self.optimizer.name(), identity.short_hash()),
         };
         let study = Study::open(&self.studies, &name, &identity, self.on_change)?;
+        if let Some(command) = &self.command {
+            study.keep_command(command)?;
+        }
         let session = Session { compiler: self, study: &study, splits: &splits, program, taught };
         session.run(cx, &teacher_cx, &prompt_cx).await
     }
@@ -270,7 +283,7 @@ impl<O: Optimizer> Compiler<O> {
         };
         let choice: serde_json::Map<String, Value> = self.lms.iter().filter_map(identity).collect();
         Identity {
-            format: 2,
+            format: FORMAT,
             program: program_identity(program),
             teacher: self.teacher.as_ref().map_or(Value::Null, program_identity),
             train: source(&splits.train),

@@ -198,6 +198,7 @@ mod tests {
             inputs: record! { text: text },
             outputs: record! { label: "a" },
             error: error.map(str::to_owned),
+            evidence: teleprompt_core::EvidenceByField::new(),
         }
     }
 

@@ -35,12 +35,11 @@ pub(in crate::optimize) fn cut(text: &str, most: usize) -> String {
 /// What came in and what a predictor made of it.
 pub(super) fn step(out: &mut String, step: &TraceStep) {
     fields(out, &step.inputs);
-    out.push_str("Answer:\n");
-    match &step.error {
-        Some(error) => {
-            let _ = writeln!(out, "(none) The call failed: {}", cut(error, LONGEST));
-        }
-        None => fields(out, &step.outputs),
+    if let Some(error) = &step.error {
+        let _ = writeln!(out, "Answer:\n(none) The call failed: {}", cut(error, LONGEST));
+    } else if !step.outputs.is_empty() {
+        out.push_str("Answer:\n");
+        fields(out, &step.outputs);
     }
 }
 
@@ -92,8 +91,12 @@ mod tests {
             path: path.into(),
             order: 0,
             inputs: record! { question: "why?" },
-            outputs: error.map_or(record! { tool: {"name": "look", "n": 2} }, |_| Record::new()),
+            outputs: error
+                .map_or(record! { tool: serde_json::json!({"name": "look", "n": 2}) }, |_| {
+                    Record::new()
+                }),
             error: error.map(str::to_owned),
+            evidence: teleprompt_core::EvidenceByField::new(),
         };
         let run = Run {
             score: 0.25,
@@ -104,7 +107,7 @@ mod tests {
         };
         assert_eq!(
             trajectory(&run),
-            "Step 1, plan\nquestion: why?\nAnswer:\ntool: {\"n\": 2, \"name\": \"look\"}\n\
+            "Step 1, plan\nquestion: why?\nAnswer:\ntool: {\"name\": \"look\", \"n\": 2}\n\
              Step 2, act\nquestion: why?\nAnswer:\n(none) The call failed: no field `answer`\n\
              Score 0.25. Too short.\nOn plan: Look twice.\n"
         );

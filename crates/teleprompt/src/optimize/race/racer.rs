@@ -74,6 +74,8 @@ pub struct Racer {
     pub(super) race: Race,
     /// Examples in the order in which all entrants run on them.
     pub(super) order: Vec<usize>,
+    /// The place of each example in that order.
+    places: Vec<usize>,
     pub(super) entrants: Vec<Entrant>,
     pub(super) promoted: usize,
     pub(super) finished: bool,
@@ -128,7 +130,11 @@ impl Racer {
     pub fn new(race: &Race, examples: usize, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..examples).collect();
         Rng::new(seed).derive("race").shuffle(&mut order);
-        Self { race: *race, order, entrants: Vec::new(), promoted: 0, finished: false }
+        let mut places = order.clone();
+        for (place, &example) in order.iter().enumerate() {
+            places.iter_mut().skip(example).take(1).for_each(|slot| *slot = place);
+        }
+        Self { race: *race, order, places, entrants: Vec::new(), promoted: 0, finished: false }
     }
 
     /// How many entrants the race likes to compare at once: those of a bracket, else 1.
@@ -141,8 +147,17 @@ impl Racer {
 
     /// One more entrant; its number, counted from 0. The first is usually the baseline.
     pub fn enter(&mut self) -> usize {
+        self.enter_to(self.first_target())
+    }
+
+    /// One more entrant that is run on all examples whatever the race: the baseline, so that there is
+    /// something complete to compare with.
+    pub fn enter_whole(&mut self) -> usize {
+        self.enter_to(self.order.len())
+    }
+
+    fn enter_to(&mut self, target: usize) -> usize {
         let scores = vec![None; self.order.len()];
-        let target = self.first_target();
         let (n, invalid, pruned) = (0, 0, None);
         self.entrants.push(Entrant { scores, target, asked: 0, n, invalid, pruned });
         self.entrants.len() - 1
@@ -155,12 +170,12 @@ impl Racer {
         reason = "not an iterator: it depends on what is told"
     )]
     pub fn next(&mut self) -> Vec<Cell> {
-        if self.entrants.iter().any(|entrant| entrant.pruned.is_none() && self.waits(entrant)) {
+        if self.entrants.iter().any(|entrant| entrant.n < entrant.asked) {
             return Vec::new();
         }
         loop {
             let cells = self.take();
-            // What was told unasked can settle an entrant that would have to run.
+            // A decision may only drop entrants, and the next one go on.
             if !cells.is_empty() || !self.decide() {
                 return cells;
             }
@@ -168,10 +183,11 @@ impl Racer {
     }
 
     /// The score of a cell; higher is better. One that is not a finite number counts as 0 and is
-    /// noted in the standing. Cells told before they are given are not given; a second score of a
-    /// cell and cells that do not exist are ignored.
+    /// noted in the standing. A second score of a cell and cells that `next` did not give are
+    /// ignored; a journal is replayed through `next`.
     pub fn tell(&mut self, cell: Cell, score: f64) {
-        if let Some(entrant) = self.entrants.get_mut(cell.entrant) {
+        let Some(place) = self.places.get(cell.example) else { return };
+        if let Some(entrant) = self.entrants.get_mut(cell.entrant).filter(|e| *place < e.asked) {
             entrant.set(cell.example, score);
         }
     }
@@ -204,7 +220,7 @@ impl Racer {
     /// The fold of an example, in [`Race::KFold`]; folds differ by at most one in size.
     pub fn fold(&self, example: usize) -> Option<usize> {
         let Race::KFold { folds } = self.race else { return None };
-        let place = self.order.iter().position(|&e| e == example)?;
+        let place = self.places.get(example)?;
         Some(place % folds.clamp(1, self.order.len()))
     }
 
@@ -218,20 +234,16 @@ impl Racer {
         entrants.reduce(better).map(|(id, _)| id)
     }
 
-    fn waits(&self, entrant: &Entrant) -> bool {
-        self.order.iter().take(entrant.asked).any(|&example| entrant.score(example).is_none())
-    }
-
-    /// The cells up to each entrant's target that were not given or told.
+    /// The cells up to each entrant's target that were not given.
     fn take(&mut self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for (id, entrant) in self.entrants.iter().enumerate().filter(|(_, e)| e.racing()) {
             let new = self.order.iter().take(entrant.target).skip(entrant.asked);
-            let open = new.filter(|&&example| entrant.score(example).is_none());
             let cell = |&example: &usize| Cell { entrant: id, example, fold: self.fold(example) };
-            cells.extend(open.map(cell));
+            cells.extend(new.map(cell));
         }
-        self.entrants.iter_mut().for_each(|entrant| entrant.asked = entrant.target);
+        let racing = self.entrants.iter_mut().filter(|entrant| entrant.racing());
+        racing.for_each(|entrant| entrant.asked = entrant.target);
         cells
     }
 }

@@ -213,10 +213,13 @@ fn scores_that_are_no_numbers_count_as_zero_and_are_noted() {
     run(&mut racer, |cell| [0.5, f64::NAN, f64::INFINITY, 1.0][cell.example]);
     let standing = racer.standing(0);
     assert_eq!((standing.mean, standing.n, standing.invalid), (0.375, 4, 2));
-    // Told again, or out of range: nothing changes.
-    racer.tell(Cell { entrant: 0, example: 0, fold: None }, 1.0);
-    racer.tell(Cell { entrant: 3, example: 9, fold: None }, 1.0);
+    // Told again, out of range or not given: nothing changes.
+    let entrant = racer.enter();
+    for (entrant, example) in [(0, 0), (0, 9), (3, 0), (entrant, 0)] {
+        racer.tell(Cell { entrant, example, fold: None }, 1.0);
+    }
     assert_eq!(racer.standing(0), standing);
+    assert_eq!((racer.standing(1).n, racer.next().len()), (0, 4));
 }
 
 #[test]

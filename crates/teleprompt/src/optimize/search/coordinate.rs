@@ -21,7 +21,7 @@ use super::{Search, Space, Told};
 /// }
 /// assert_eq!(search.best().map(|(point, _)| point.clone()), Some(vec![7, 0]));
 /// assert!(trials < 40);
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct CoordinateAscent {

@@ -20,7 +20,7 @@ use super::{Search, Told};
 /// let space = Space::new(vec![3, 3])?;
 /// let mut search = RandomSearch::new(space.draws(1));
 /// assert_eq!(std::iter::from_fn(|| search.ask()).count(), 9);
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RandomSearch<I: Iterator> {

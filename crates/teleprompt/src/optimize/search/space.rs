@@ -15,7 +15,7 @@ use crate::data::Rng;
 /// assert_eq!(space.size(), 6);
 /// assert_eq!(space.points().nth(4), Some(vec![1, 1]));
 /// assert_eq!(space.draws(7).count(), 6);
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {

@@ -211,13 +211,6 @@ pub enum Event {
 }
 
 impl Event {
-    pub(super) fn identity(&self) -> Option<&Identity> {
-        match self {
-            Event::Started { identity } => Some(identity),
-            _ => None,
-        }
-    }
-
     /// Whether it holds a result that was paid for.
     pub(super) fn is_result(&self) -> bool {
         matches!(self, Event::Ran { .. } | Event::Asked { .. } | Event::Calibrated { .. })
@@ -226,6 +219,28 @@ impl Event {
     /// Whether it follows from the results, so that a study that goes on makes it again.
     pub(super) fn is_derived(&self) -> bool {
         matches!(self, Event::Proposed { .. } | Event::Decided { .. } | Event::Noted { .. })
+    }
+
+    /// Without numbers that JSON cannot hold: they would be read back as none, and no later session
+    /// could open the journal.
+    pub(super) fn made_finite(mut self) -> Self {
+        match &mut self {
+            Event::Ran { run, .. } => {
+                if !run.score.is_finite() {
+                    run.error.get_or_insert_with(|| format!("{} is no score", run.score));
+                    run.score = 0.0;
+                }
+                run.objectives.retain(|_, value| value.is_finite());
+            }
+            Event::Calibrated { calibration, .. } => {
+                for (_, tops) in &mut calibration.seen {
+                    tops.retain(|(_, logprob)| logprob.is_finite());
+                }
+            }
+            Event::Decided { score, .. } => *score = score.filter(|s| s.is_finite()),
+            _ => {}
+        }
+        self
     }
 
     /// The same result, paid for elsewhere.

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The version of the journal's format that this version writes, and the only one it goes on with.
+pub const FORMAT: u32 = 2;
+
 /// A data set in an [`Identity`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -16,7 +19,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The version of the journal's format.
+    /// The version of the journal's format: [`FORMAT`].
     pub format: u32,
     /// The program: its predictors' signatures and parameters, and its wiring.
     pub program: Value,

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use teleprompt_core::Usage;
+use teleprompt_core::{ProgramState, Usage};
 
-use super::{Asked, By, Calibration, Event, Run, Split};
+use super::{By, Event, Identity, Run, Split};
 
 /// What a study used, by what for. The parts are disjoint; their sum is all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,36 +82,75 @@ pub struct CandidateFacts {
     pub usage: Usage,
 }
 
-#[derive(Debug, Default)]
+/// Where a line stands in a journal: its first byte and its length without the line break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place(pub u64, pub u32);
+
+/// How the last session stands, as far as the journal tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Last {
+    /// It goes on, or was killed.
+    #[default]
+    Open,
+    /// It ended early; the line says why.
+    Stopped(Place),
+    /// It is done.
+    Finished,
+}
+
+/// Results are known by their place in the journal and read when they are wanted; what is small is
+/// kept. So a long journal opens at once, and a snapshot of this is small.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Known {
-    pub runs: HashMap<String, Run>,
-    pub asked: HashMap<String, Asked>,
-    pub calibrations: HashMap<String, Calibration>,
+    pub identity: Option<Identity>,
+    pub runs: HashMap<String, Place>,
+    pub asked: HashMap<String, Place>,
+    pub calibrations: HashMap<String, Place>,
+    /// The proposals, by the candidate's hash.
+    pub proposed: HashMap<String, Place>,
     pub candidates: Vec<CandidateFacts>,
-    places: HashMap<String, usize>,
     pub notes: Vec<String>,
     pub spent: Spend,
     pub seconds: f64,
     pub events: usize,
+    pub last: Last,
+    /// The last report.
+    pub report: Option<Place>,
     /// Hashes of the events that are not said twice.
-    said: HashSet<blake3::Hash>,
+    said: HashSet<String>,
+    /// Index of [`Known::candidates`] by hash.
+    #[serde(skip)]
+    places: HashMap<String, usize>,
 }
 
 impl Known {
-    /// Whether this was not said before; only asked about what a session that goes on says again.
-    pub fn is_news(&mut self, event: &Event) -> bool {
-        let json = serde_json::to_vec(event).unwrap_or_default();
-        self.said.insert(blake3::hash(&json))
+    /// After a snapshot was read.
+    pub fn restored(mut self) -> Self {
+        let candidates = self.candidates.iter().enumerate();
+        self.places = candidates.map(|(i, facts)| (facts.candidate.clone(), i)).collect();
+        self
     }
 
-    pub fn take(&mut self, event: Event) {
+    /// Whether this was not said before; only asked about what a session that goes on says again.
+    pub fn is_news(&self, event: &Event) -> bool {
+        !self.said.contains(&said(event))
+    }
+
+    /// Takes in what stands at this place.
+    pub fn take(&mut self, event: Event, place: Place) {
         self.events += 1;
+        if event.is_derived() {
+            self.said.insert(said(&event));
+        }
         match event {
+            Event::Started { identity } => self.identity = Some(*identity),
+            Event::Resumed {} => self.last = Last::Open,
             Event::Proposed { candidate, origin, parents, .. } => {
                 let facts = self.candidate(&candidate);
                 if facts.origin.is_empty() {
                     (facts.origin, facts.parents) = (origin, parents);
                 }
+                self.proposed.entry(candidate).or_insert(place);
             }
             Event::Ran { key, candidate, by, split, example, rollout, run } => {
                 *self.spent.part(by, split) += run.usage;
@@ -119,25 +158,29 @@ impl Known {
                 if by == By::Student && split != Split::Test {
                     self.scored(&candidate, split, example, rollout, &run);
                 }
-                self.runs.insert(key, run);
+                self.runs.insert(key, place);
             }
             Event::Asked { key, asked, .. } => {
                 self.spent.proposals += asked.usage;
-                self.asked.insert(key, asked);
+                self.asked.insert(key, place);
             }
             Event::Calibrated { key, calibration } => {
                 self.spent.evaluation += calibration.usage;
-                self.calibrations.insert(key, calibration);
+                self.calibrations.insert(key, place);
             }
             Event::Decided { candidate, accepted, score, n, why } => {
                 let facts = self.candidate(&candidate);
                 (facts.accepted, facts.score, facts.n, facts.why) = (Some(accepted), score, n, why);
             }
             Event::Noted { note } => self.notes.push(note),
-            Event::Stopped { seconds, .. } | Event::Finished { seconds, .. } => {
+            Event::Stopped { seconds, .. } => {
                 self.seconds += seconds;
+                self.last = Last::Stopped(place);
             }
-            Event::Started { .. } | Event::Resumed {} => {}
+            Event::Finished { seconds, .. } => {
+                self.seconds += seconds;
+                (self.last, self.report) = (Last::Finished, Some(place));
+            }
         }
     }
 
@@ -159,10 +202,19 @@ impl Known {
         let next = self.candidates.len();
         let place = *self.places.entry(hash.to_owned()).or_insert(next);
         if place == next {
-            self.candidates.push(CandidateFacts { candidate: hash.into(), ..Default::default() });
+            // The program as written is never proposed.
+            let written = hash == ProgramState::default().hash();
+            let origin = if written { "as written" } else { "" }.to_owned();
+            let candidate = hash.to_owned();
+            self.candidates.push(CandidateFacts { candidate, origin, ..Default::default() });
         }
         // The place was just made sure of.
         #[expect(clippy::indexing_slicing, reason = "places only holds indices of candidates")]
         &mut self.candidates[place]
     }
+}
+
+fn said(event: &Event) -> String {
+    let json = serde_json::to_vec(event).unwrap_or_default();
+    blake3::hash(&json).to_hex().get(..32).unwrap_or_default().to_owned()
 }

@@ -4,21 +4,31 @@
 //! bootstrapped trace as an event. State is replay: a study that was killed at any byte goes on,
 //! and nothing that was journaled is paid again, because recipes ask the study before they run
 //! anything. With the same replies it decides the same.
+//!
+//! An event is safe from a killed process when [`Study::record`] returns; a power cut can take the
+//! last seconds of events with it, and leaves a journal that goes on. A long journal has a snapshot
+//! beside it, which only saves time. [`Archive`] reads studies without running them.
 
+mod archive;
+mod command;
 mod event;
 mod identity;
+mod inner;
 mod journal;
 mod known;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use teleprompt_core::{Error, Result};
 
+pub use archive::{Archive, State};
+pub use command::Command;
 pub use event::{Asked, By, Calibration, Event, Run, Split};
-pub use identity::{Identity, Source};
+pub use identity::{FORMAT, Identity, Source};
+use inner::Inner;
 use journal::Journal;
-use known::Known;
 pub use known::{CandidateFacts, Spend};
 
 /// What to do when a study of this name is about something else.
@@ -36,8 +46,7 @@ pub enum OnChange {
 pub struct Study {
     name: String,
     path: PathBuf,
-    journal: Mutex<Journal>,
-    known: Mutex<Known>,
+    inner: Mutex<Inner>,
 }
 
 impl Study {
@@ -45,20 +54,14 @@ impl Study {
     ///
     /// # Errors
     /// [`Error::Study`]: it is about something else, is being run by another process, or its journal
-    /// is not one. [`Error::Io`]: it cannot be read or written.
+    /// is none of this version. [`Error::Io`]: it cannot be read or written.
     pub fn open(dir: &Path, name: &str, identity: &Identity, on_change: OnChange) -> Result<Self> {
         check_name(name)?;
-        let path = dir.join(name).join("journal.jsonl");
-        let (journal, events) = Journal::open(&path)?;
-        let before = events.iter().find_map(Event::identity);
-        match before.map(|old| old.differences(identity)) {
-            None => Self::begin(name, path, journal, identity, Vec::new()),
-            Some(changes) if changes.is_empty() => {
-                let study = Self::with(name, path, journal, events);
-                study.record(Event::Resumed {})?;
-                Ok(study)
-            }
-            Some(_) if on_change == OnChange::Fork => Self::fork(dir, name, identity, &events),
+        let study = Self::at(dir, name)?;
+        match study.changes(identity) {
+            None => study.begun(identity),
+            Some(changes) if changes.is_empty() => study.resumed(),
+            Some(_) if on_change == OnChange::Fork => study.forked(dir, identity),
             Some(changes) => Err(Error::Study(format!(
                 "the study `{name}` is about something else:\n  {}\n  run it under another name, or \
                  go on from it with --fork",
@@ -67,53 +70,50 @@ impl Study {
         }
     }
 
-    fn begin(
-        name: &str,
-        path: PathBuf,
-        journal: Journal,
-        identity: &Identity,
-        kept: Vec<Event>,
-    ) -> Result<Self> {
-        let study = Self::with(name, path, journal, Vec::new());
-        study.record(Event::Started { identity: Box::new(identity.clone()) })?;
-        for event in kept {
-            study.record(event)?;
-        }
-        Ok(study)
+    fn at(dir: &Path, name: &str) -> Result<Self> {
+        let path = dir.join(name).join("journal.jsonl");
+        let inner = Mutex::new(Inner::open(Journal::open(&path)?)?);
+        Ok(Self { name: name.into(), path, inner })
     }
 
-    /// Results are kept by what they are results of, so those that still hold are found again.
-    fn fork(dir: &Path, name: &str, identity: &Identity, events: &[Event]) -> Result<Self> {
+    /// What is not the same as it was; none for a study that has not begun.
+    fn changes(&self, identity: &Identity) -> Option<Vec<String>> {
+        self.inner().known.identity.as_ref().map(|old| old.differences(identity))
+    }
+
+    fn begun(self, identity: &Identity) -> Result<Self> {
+        self.record(Event::Started { identity: Box::new(identity.clone()) })?;
+        Ok(self)
+    }
+
+    fn resumed(self) -> Result<Self> {
+        self.record(Event::Resumed {})?;
+        Ok(self)
+    }
+
+    /// Goes on under a new name. Results are kept by what they are results of, so those that still
+    /// hold are found again.
+    fn forked(self, dir: &Path, identity: &Identity) -> Result<Self> {
         for n in 2.. {
-            let fork = format!("{name}-{n}");
-            let path = dir.join(&fork).join("journal.jsonl");
-            let (journal, old) = Journal::open(&path)?;
-            match old.iter().find_map(Event::identity).map(|i| i.differences(identity).is_empty()) {
-                Some(true) => return Ok(Self::with(&fork, path, journal, old)),
-                Some(false) => {}
+            let fork = Self::at(dir, &format!("{}-{n}", self.name))?;
+            match fork.changes(identity) {
+                Some(changes) if changes.is_empty() => return fork.resumed(),
+                Some(_) => {}
                 None => {
-                    let results = events.iter().filter(|e| e.is_result());
-                    let kept = results.cloned().map(Event::without_usage);
-                    return Self::begin(&fork, path, journal, identity, kept.collect());
+                    let fork = fork.begun(identity)?;
+                    self.inner().journal.each(0, |event, _| match event.is_result() {
+                        true => fork.record(event.without_usage()),
+                        false => Ok(()),
+                    })?;
+                    return Ok(fork);
                 }
             }
         }
-        Err(Error::Study(format!("`{name}` has too many forks")))
+        Err(Error::Study(format!("`{}` has too many forks", self.name)))
     }
 
-    fn with(name: &str, path: PathBuf, journal: Journal, events: Vec<Event>) -> Self {
-        let mut known = Known::default();
-        for event in events {
-            if event.is_derived() {
-                known.is_news(&event);
-            }
-            known.take(event);
-        }
-        Self { name: name.into(), path, journal: Mutex::new(journal), known: Mutex::new(known) }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its name.
@@ -126,58 +126,76 @@ impl Study {
         &self.path
     }
 
-    /// Appends an event; it is on disk when this returns. A proposal, decision or remark that the
-    /// journal has is not written again: a study that goes on comes by it once more.
+    /// Appends an event; a killed process does not lose it once this returns. A proposal, decision or
+    /// remark that the journal has is not written again: a study that goes on comes by it once more.
     ///
     /// # Errors
     /// The journal cannot be written. What was written before stays good.
     pub fn record(&self, event: Event) -> Result<()> {
-        if event.is_derived() && !self.known().is_news(&event) {
-            return Ok(());
-        }
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).append(&event)?;
-        self.known().take(event);
-        Ok(())
+        self.inner().record(event)
     }
 
     /// The run journaled under this key.
     pub fn run(&self, key: &str) -> Option<Run> {
-        self.known().runs.get(key).cloned()
+        let mut inner = self.inner();
+        let place = inner.known.runs.get(key).copied();
+        match inner.event(place)? {
+            Event::Ran { key: found, run, .. } if found == key => Some(run),
+            _ => None,
+        }
     }
 
     /// The answer journaled under this key.
     pub fn asked(&self, key: &str) -> Option<Asked> {
-        self.known().asked.get(key).cloned()
+        let mut inner = self.inner();
+        let place = inner.known.asked.get(key).copied();
+        match inner.event(place)? {
+            Event::Asked { key: found, asked, .. } if found == key => Some(asked),
+            _ => None,
+        }
     }
 
     /// The calibration journaled under this key.
     pub fn calibration(&self, key: &str) -> Option<Calibration> {
-        self.known().calibrations.get(key).cloned()
+        let mut inner = self.inner();
+        let place = inner.known.calibrations.get(key).copied();
+        match inner.event(place)? {
+            Event::Calibrated { key: found, calibration } if found == key => Some(calibration),
+            _ => None,
+        }
     }
 
     /// What all sessions of the study used together, by what for.
     pub fn spent(&self) -> Spend {
-        self.known().spent
+        self.inner().known.spent
     }
 
     /// What is known of each candidate, in the order in which they were made.
     pub fn candidates(&self) -> Vec<CandidateFacts> {
-        self.known().candidates.clone()
+        self.inner().known.candidates.clone()
     }
 
     /// The remarks of the recipe, each once.
     pub fn notes(&self) -> Vec<String> {
-        self.known().notes.clone()
+        self.inner().known.notes.clone()
     }
 
     /// Seconds that earlier sessions took.
     pub fn seconds(&self) -> f64 {
-        self.known().seconds
+        self.inner().known.seconds
     }
 
     /// Number of events so far.
     pub fn events(&self) -> usize {
-        self.known().events
+        self.inner().known.events
+    }
+
+    /// Keeps how the compile was started beside the journal, for `teleprompt studies resume`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_command(&self, command: &Command) -> Result<()> {
+        command.write(self.path.parent().unwrap_or(Path::new(".")))
     }
 }
 

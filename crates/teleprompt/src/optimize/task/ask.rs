@@ -53,6 +53,7 @@ impl Task<'_> {
             return Ok(asked);
         }
         self.standing.check()?;
+        self.progress.question(question.what);
         let asked = ask(&self.prompt_cx, &question).await?;
         let what = question.what.to_owned();
         self.study.record(Event::Asked { key, what, asked: asked.clone() })?;
@@ -92,12 +93,14 @@ impl Lm for Listener {
     forward!(inner);
 
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        let response = self.inner.generate(request).await?;
         let message =
             |m: &teleprompt_core::Message| (m.role.as_str().to_owned(), m.content.to_string());
+        // Kept before the answer: what an LM refuses is worth looking at, too.
+        let prompt = request.messages.iter().map(message).collect();
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = (prompt, String::new());
+        let response = self.inner.generate(request).await?;
         let reply = response.completions.first().map(|c| c.text.clone()).unwrap_or_default();
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) =
-            (request.messages.iter().map(message).collect(), reply);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).1 = reply;
         Ok(response)
     }
 }

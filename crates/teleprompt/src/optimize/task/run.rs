@@ -76,6 +76,7 @@ impl Task<'_> {
         let split = call.split;
         let wanted = RunCall { cx: &cx, program, candidate, example, metric, split, trace };
         let run = self.runner.run(wanted).await?;
+        self.progress.ran(call.by, call.split, &run);
         self.study.record(Event::Ran {
             key,
             candidate: candidate.hash.clone(),

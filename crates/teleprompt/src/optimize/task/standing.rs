@@ -94,12 +94,15 @@ impl Standing {
 
     /// Takes a scored candidate; whether it is the winner now.
     fn enter(&self, candidate: &Candidate, means: Means) -> bool {
-        let mut inner = self.inner();
-        if !inner.scored.iter().any(|(c, _)| c.hash == candidate.hash) {
-            inner.scored.push((candidate.clone(), means));
+        let known = self.inner().scored.iter().any(|(c, _)| c.hash == candidate.hash);
+        if !known {
+            self.inner().scored.push((candidate.clone(), means));
         }
-        drop(inner);
         let won = self.winner().is_some_and(|(winner, _)| winner.hash == candidate.hash);
+        if known {
+            // Scored before: it counts neither as a gain nor as a failure.
+            return won;
+        }
         let mut inner = self.inner();
         inner.since_best = if won { 0 } else { inner.since_best + 1 };
         if let Some(goal) = self.stops.score.filter(|goal| won && means.score >= *goal) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use teleprompt_core::{Error, Parameters, ProgramState, Result, Signature};
 
 use crate::data::Rng;
-use crate::optimize::propose::{Subject, compare, outline, rewrite};
+use crate::optimize::propose::{Draft, Subject, compare, outline, rewrite};
 use crate::optimize::study::{Run, Split};
 use crate::optimize::task::over;
 use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task, mean_score};
@@ -18,9 +18,9 @@ use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task, mean_score};
 ///
 /// The winner is chosen by the validation examples among the rewrites that did better. Cost:
 /// `(max_iters + 1) × (train + validation examples)` runs and `max_iters × (predictors + 1)`
-/// questions. Use it for agents and other programs of several steps, where what went wrong shows in
-/// the choice of steps more than in a single answer; the LM that writes must have room for
-/// `max_positive_inputs + max_negative_inputs` runs in its context.
+/// questions, or up to two more a rewrite where the runs are too long for the LM that writes and are
+/// shown in part. Use it for agents and other programs of several steps, where what went wrong shows in
+/// the choice of steps more than in a single answer.
 /// Source: AVATAR (Wu et al. 2024, arXiv 2406.11200) and AvatarOptimizer of DSPy.
 ///
 /// ```
@@ -128,7 +128,7 @@ impl Avatar {
         }
         let (number, rollout) = (iteration + 1, iteration as u64);
         let whole = outline(steps.iter().map(|s| (s.path, s.signature, &*s.current)));
-        let findings = match compare(task, &whole, &good, &bad, rollout).await? {
+        let findings = match findings(task, &whole, &good, &bad, rollout).await? {
             Ok(findings) => findings,
             Err(why) => {
                 task.note(format!("rewrite {number}: no findings: {why}"))?;
@@ -173,6 +173,30 @@ impl Avatar {
     }
 }
 
+/// Questions about good and bad runs, each with half as many, until one is answered: a prompt that
+/// is too long for the LM is the usual reason why it is not.
+const COMPARISONS: u64 = 3;
+
+async fn findings(
+    task: &Task<'_>,
+    program: &str,
+    good: &[&Run],
+    bad: &[&Run],
+    rollout: u64,
+) -> Result<Draft> {
+    let (mut good, mut bad) = (good, bad);
+    for _ in 1..COMPARISONS {
+        let found = compare(task, program, good, bad, rollout).await?;
+        if found.is_ok() || good.len() + bad.len() <= 2 {
+            return Ok(found);
+        }
+        let half = |runs: &[&Run]| runs.len().div_ceil(2);
+        good = good.get(..half(good)).unwrap_or_default();
+        bad = bad.get(..half(bad)).unwrap_or_default();
+    }
+    compare(task, program, good, bad, rollout).await
+}
+
 /// A predictor to rewrite.
 struct Step<'t> {
     path: &'t Arc<str>,
@@ -209,7 +233,7 @@ impl Optimizer for Avatar {
         let iterations = self.max_iters as u64;
         let steps = if self.predictor.is_some() { 1 } else { sizes.predictors as u64 };
         let runs = (iterations + 1) * (sizes.train + sizes.val) as u64;
-        Cost { runs, questions: iterations * (steps + 1) }
+        Cost { runs, questions: iterations * (steps + COMPARISONS) }
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         self.check(task)?;

@@ -1,5 +1,6 @@
 //! The named recipes.
 
+mod auto;
 mod avatar;
 mod better_together;
 mod bootstrap_few_shot;
@@ -19,6 +20,7 @@ mod simba;
 mod tpe;
 mod trials;
 
+pub use auto::Auto;
 pub use avatar::Avatar;
 pub use better_together::BetterTogether;
 pub use bootstrap_few_shot::BootstrapFewShot;

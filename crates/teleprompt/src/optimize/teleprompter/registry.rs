@@ -6,9 +6,9 @@ use teleprompt_core::names::{closest, suggestion};
 use teleprompt_core::{Error, Result};
 
 use super::{
-    Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
-    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, LabeledFewShot,
-    MiproV2, Simba,
+    Auto, Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
+    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, InferRules, KnnFewShot,
+    LabeledFewShot, MiproV2, Simba,
 };
 use crate::optimize::{Optimizer, OptimizerHandle};
 
@@ -34,6 +34,11 @@ const RECIPES: &[Recipe] = &[
         &["bootstrap_tpe", "bootstrap_few_shot_with_optuna"],
         "sets of demonstrations for each predictor, searched by TPE",
     ),
+    recipe::<KnnFewShot>(
+        "knn_few_shot",
+        &["knn"],
+        "the demonstrations nearest to each call; no search",
+    ),
     recipe::<Copro>("copro", &[], "instructions, one predictor after another"),
     recipe::<MiproV2>(
         "mipro_v2",
@@ -58,6 +63,7 @@ const RECIPES: &[Recipe] = &[
         "thresholds, weights and cuts of decisions, fitted without another LM call",
     ),
     recipe::<Ensemble>("ensemble", &[], "the best candidates of another recipe vote"),
+    recipe::<Auto>("auto", &[], "decides what to try, in which order, within a budget"),
     recipe::<BetterTogether>("better_together", &[], "recipes one after another"),
 ];
 
@@ -121,7 +127,14 @@ pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn recipe_named(name: &str) -> Result<&'static Recipe> {
     let wanted = plain(name);
     RECIPES.iter().find(|recipe| recipe.is_called(&wanted)).ok_or_else(|| {
-        let hint = suggestion(name, RECIPES.iter().map(|recipe| recipe.name));
+        let all =
+            RECIPES.iter().flat_map(|r| [r.name].into_iter().chain(r.aliases.iter().copied()));
+        let near = closest(name, all).map(plain);
+        let meant = near.and_then(|near| RECIPES.iter().find(|recipe| recipe.is_called(&near)));
+        let hint = match meant {
+            Some(recipe) => format!("; did you mean `{}`?", recipe.name),
+            None => suggestion(name, RECIPES.iter().map(|recipe| recipe.name)),
+        };
         Error::Config(format!("there is no optimizer `{name}`{hint}"))
     })
 }
@@ -204,7 +217,10 @@ mod tests {
         let error = |name: &str, settings: Value| {
             by_name(name, &object(settings)).err().unwrap().to_string()
         };
-        assert!(error("labeled_few_shots", json!({})).contains("did you mean `labeled_few_shot`?"));
+        for slip in ["labeled_few_shots", "labelled_fewshots", "labeld"] {
+            assert!(error(slip, json!({})).contains("did you mean `labeled_few_shot`?"), "{slip}");
+        }
+        assert!(error("xyz", json!({})).contains("there is: labeled_few_shot, "));
         let unknown = error("bootstrap", json!({"max_round": 2}));
         assert!(unknown.contains("did you mean `max_rounds`?"), "{unknown}");
         assert!(unknown.contains("max_labeled_demos"), "the list: {unknown}");

@@ -186,7 +186,8 @@ impl Ground {
         Ok(known)
     }
 
-    async fn proposal(
+    /// One proposal; the number tells equal questions apart.
+    pub(in crate::optimize) async fn proposal(
         &self,
         task: &Task<'_>,
         predictor: usize,

@@ -88,7 +88,7 @@ enum Cell {
 /// anything stays a possible parent, so that different strengths survive until they are merged.
 /// Candidates are known by their numbers, counted from 0 in the order of adding.
 ///
-/// Source: GEPA (Agrawal et al. 2025, arXiv 2507.19457), sections 3.2 and appendix F.
+/// Source: GEPA (Agrawal et al. 2025, arXiv 2507.19457).
 ///
 /// ```
 /// use teleprompt::data::Rng;
@@ -104,7 +104,7 @@ enum Cell {
 /// assert_eq!(front.non_dominated(), [0, 2].into());
 /// let parent = front.select(Selection::Pareto, &mut Rng::new(1));
 /// assert!(parent == Some(0) || parent == Some(2));
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Front {

@@ -60,7 +60,7 @@ impl Default for TpeSettings {
 /// over the space as a Latin hypercube does, so that the values of each dimension are seen equally
 /// often. No point is asked for twice, and the search ends when the space is exhausted. Points that
 /// are out or failed count among the rest, so that several asked for at once differ (the constant
-/// liar of Ginsbourger et al. 2010). What is asked for depends on the seed, the order of the tells
+/// liar of Ginsbourger et al. 2010). Points outside the space are not heard of. What is asked for depends on the seed, the order of the tells
 /// and what is out, and on nothing else.
 ///
 /// Sources: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"; the joint kernels
@@ -72,7 +72,7 @@ impl Default for TpeSettings {
 /// assert_eq!(search.ask(), Some(vec![2, 2]));
 /// search.tell(&vec![2, 2], Told { mean: 0.4, n: 50 });
 /// assert_ne!(search.ask(), Some(vec![2, 2]));
-/// # teleprompt::Result::Ok(())
+/// # Ok::<(), teleprompt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Tpe {
@@ -80,6 +80,7 @@ pub struct Tpe {
     settings: TpeSettings,
     rng: Rng,
     first: VecDeque<Vec<usize>>,
+    design: VecDeque<Vec<usize>>,
     /// Asked for or told.
     seen: BTreeSet<Vec<usize>>,
     history: History<Vec<usize>>,
@@ -89,33 +90,25 @@ impl Tpe {
     /// A search of this space with the default settings.
     pub fn new(space: Space, seed: u64) -> Self {
         let rng = Rng::new(seed).derive("tpe");
-        let (first, seen) = (VecDeque::new(), BTreeSet::new());
-        let mut search = Self {
-            space,
-            settings: TpeSettings::default(),
-            rng,
-            first,
-            seen,
-            history: History::default(),
-        };
-        search.first = search.design();
-        search
+        let (first, design, seen) = (VecDeque::new(), VecDeque::new(), BTreeSet::new());
+        let (settings, history) = (TpeSettings::default(), History::default());
+        Self { space, settings, rng, first, design, seen, history }.settings(settings)
     }
 
-    /// Other settings. Call it before [`with_first`](Self::with_first).
+    /// Other settings. Call it before the first point is asked for.
     #[must_use]
     pub fn settings(mut self, settings: TpeSettings) -> Self {
         self.settings = settings;
-        self.first = self.design();
+        self.design = self.design();
         self
     }
 
     /// Points to try before all others, such as the program as written. Those that are not in the
-    /// space are left out.
+    /// space are left out. Called again, it adds to them.
     #[must_use]
     pub fn with_first(mut self, points: impl IntoIterator<Item = Vec<usize>>) -> Self {
-        let points: Vec<_> = points.into_iter().filter(|p| self.space.contains(p)).collect();
-        points.into_iter().rev().for_each(|point| self.first.push_front(point));
+        let space = &self.space;
+        self.first.extend(points.into_iter().filter(|point| space.contains(point)));
         self
     }
 
@@ -189,7 +182,9 @@ impl Search for Tpe {
 
     fn ask(&mut self) -> Option<Vec<usize>> {
         let mut rng = self.rng.derive(&format!("ask {}", self.seen.len()));
-        let first = std::iter::from_fn(|| self.first.pop_front()).find(|p| !self.seen.contains(p));
+        let (first, design) = (&mut self.first, &mut self.design);
+        let mut fixed = std::iter::from_fn(|| first.pop_front().or_else(|| design.pop_front()));
+        let first = fixed.find(|point| !self.seen.contains(point));
         let point = match first.or_else(|| self.promising(&mut rng)) {
             Some(point) => point,
             None => self.space.unseen(&self.seen, &mut rng)?,
@@ -199,8 +194,10 @@ impl Search for Tpe {
     }
 
     fn tell(&mut self, point: &Vec<usize>, score: Told) {
-        self.seen.insert(point.clone());
-        self.history.tell(point, score);
+        if self.space.contains(point) {
+            self.seen.insert(point.clone());
+            self.history.tell(point, score);
+        }
     }
 
     fn best(&self) -> Option<(&Vec<usize>, Told)> {

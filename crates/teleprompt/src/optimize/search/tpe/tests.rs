@@ -108,6 +108,9 @@ fn it_tries_every_point_of_a_small_space_once() {
         asked.push(point);
     }
     assert_eq!(asked[0], [1, 1, 1]);
+    // Not in the space: neither tried nor counted.
+    search.tell(&vec![5, 5, 5], Told { mean: 9.0, n: 10 });
+    assert_eq!(search.best().unwrap().1.mean, 1.0);
     assert_eq!(asked.len(), 12);
     assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 12);
 }
@@ -121,7 +124,7 @@ fn the_first_points_show_all_values_of_small_dimensions() {
     }
     let settings = TpeSettings { start: Some(9), ..TpeSettings::default() };
     let longer = Tpe::new(Space::new(vec![9, 9]).unwrap(), 1).settings(settings);
-    assert_eq!(longer.first.iter().map(|p| p[1]).collect::<BTreeSet<_>>().len(), 9);
+    assert_eq!(longer.design.iter().map(|p| p[1]).collect::<BTreeSet<_>>().len(), 9);
 }
 
 #[test]

@@ -148,8 +148,9 @@ impl<'s, 'a> Evolution<'s, 'a> {
         parents: Vec<usize>,
         turn: usize,
     ) -> Result<()> {
-        if !self.affords(self.task.val.len()) {
-            let why = "it passed its minibatch, but the budget leaves too little to validate it";
+        let n = self.task.val.len();
+        if !self.affords(n) {
+            let why = format!("it passed, but the budget has no {n} runs left to validate it");
             return self.task.reject(&child, why);
         }
         self.tally.validated += 1;

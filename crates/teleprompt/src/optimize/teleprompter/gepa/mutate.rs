@@ -33,6 +33,9 @@ struct Job {
     number: u64,
 }
 
+/// New texts by the paths of their predictors.
+type Drafts = Vec<(Arc<str>, Draft)>;
+
 /// A new candidate to be tried on its parent's minibatch.
 struct Child {
     candidate: Candidate,
@@ -139,7 +142,7 @@ impl Evolution<'_, '_> {
     /// Asks for all new texts, several at a time, and makes candidates of them.
     async fn children(&mut self, jobs: Vec<Job>) -> Result<Vec<Child>> {
         let asking: Vec<_> = jobs.iter().map(|job| self.drafts(job)).collect();
-        let drafts: Vec<Result<Vec<(Arc<str>, Draft)>>> =
+        let drafts: Vec<Result<Drafts>> =
             stream::iter(asking).buffered(self.task.concurrency).collect().await;
         let mut children = Vec::new();
         for (mut job, drafts) in jobs.into_iter().zip(drafts) {
@@ -172,7 +175,7 @@ impl Evolution<'_, '_> {
         Ok(children)
     }
 
-    async fn drafts(&self, job: &Job) -> Result<Vec<(Arc<str>, Draft)>> {
+    async fn drafts(&self, job: &Job) -> Result<Drafts> {
         let reflect = self.recipe.reflect();
         let mut drafts = Vec::new();
         for (place, seen) in &job.shown {

@@ -24,6 +24,7 @@ pub(super) struct Ascent<'s, 'a> {
     rng: Rng,
     /// Hashes of all candidates made: none is tried twice.
     known: HashSet<String>,
+    winners: Vec<usize>,
 }
 
 /// A change that is worked on.
@@ -42,7 +43,7 @@ impl<'s, 'a> Ascent<'s, 'a> {
         let id = pool.add(task.base().clone());
         pool.tell(id, base);
         let known = HashSet::from([task.base().hash.clone()]);
-        Self { task, recipe, pool, rng: task.rng("simba"), known }
+        Self { task, recipe, pool, rng: task.rng("simba"), known, winners: Vec::new() }
     }
 
     pub async fn step(&mut self, step: usize) -> Result<()> {
@@ -229,6 +230,7 @@ impl<'s, 'a> Ascent<'s, 'a> {
         let Some(first) = scored.first().map(|(id, _, mean)| (*id, *mean)) else { return Ok(()) };
         let (winner, top) = scored.iter().fold(first, better);
         self.pool.win(winner);
+        self.winners.push(winner);
         for (id, child, mean) in &scored {
             let n = places.len();
             let why =
@@ -240,7 +242,16 @@ impl<'s, 'a> Ascent<'s, 'a> {
 
     /// Validates winners of evenly spaced batches.
     pub async fn finish(&self) -> Result<()> {
-        for id in self.pool.spaced_winners(self.recipe.count() + 1) {
+        let chosen = self.pool.spaced_winners(self.recipe.count() + 1);
+        let (all, some) = (self.winners.len(), chosen.len());
+        for id in self.winners.iter().filter(|id| !chosen.contains(id)) {
+            if let Some(candidate) = self.pool.get(*id) {
+                let why =
+                    format!("of {all} winners of mini-batches {some} are validated, not this");
+                self.task.reject(candidate, why)?;
+            }
+        }
+        for id in chosen {
             if let Some(candidate) = self.pool.get(id) {
                 self.task.validate(candidate).await?;
             }

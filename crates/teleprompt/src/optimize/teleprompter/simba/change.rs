@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use teleprompt_core::{Parameters, ProgramState, Record, Signature};
+use teleprompt_core::{Parameters, ProgramState, Record, Signature, TraceStep};
 
 use super::bucket::{Bounds, Bucket};
 use crate::data::Rng;
@@ -128,8 +128,8 @@ impl Draft {
     pub fn add_demos(&mut self, run: &Run, longest: usize) -> bool {
         let mut any = false;
         for path in self.paths() {
-            let good = run.steps.iter().filter(|s| s.path == path && s.error.is_none());
-            let Some(step) = good.last() else { continue };
+            let good = |s: &&TraceStep| s.path == path && s.error.is_none();
+            let Some(step) = run.steps.iter().rfind(good) else { continue };
             let inputs =
                 step.inputs.iter().map(|(name, value)| (name.clone(), short(value, longest)));
             let outputs = step.outputs.iter().map(|(name, value)| (name.clone(), value.clone()));

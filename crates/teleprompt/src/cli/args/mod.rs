@@ -1,9 +1,12 @@
 //! The command line.
 
-use std::time::Duration;
+mod compile;
+mod studies;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use teleprompt_core::{Limits, Money};
+
+pub(super) use compile::{CompileArgs, LimitArgs, ObjectiveKind, OptimizersArgs, StopArgs};
+pub(super) use studies::{ExportArgs, ResumeArgs, ScoreFormat, StudiesAction, StudiesArgs};
 
 /// Declare what each step must do, give examples and a metric, and let the compiler make the
 /// program good on the language model you have.
@@ -67,6 +70,9 @@ pub(super) struct Common {
     /// No progress, no notes
     #[arg(long, global = true)]
     pub quiet: bool,
+    /// A further LM, for predictors that name one, as those of a program compiled with --lm-choice do
+    #[arg(long, global = true, value_name = "LM")]
+    pub also_lm: Vec<String>,
     /// A saved state for a program written in Rust
     #[arg(long, global = true, value_name = "FILE.json", hide = true)]
     pub state: Option<String>,
@@ -93,8 +99,12 @@ pub(super) enum Command {
     Parse(ParseArgs),
     /// Score a program on data, with a confidence interval
     Eval(EvalArgs),
-    /// Find the demonstrations that make a program good on your LM
+    /// Find the instructions and demonstrations that make a program good on your LM
     Compile(Box<CompileArgs>),
+    /// The optimizers with their settings
+    Optimizers(OptimizersArgs),
+    /// Compiles that were made: list, show, go on, export, remove
+    Studies(StudiesArgs),
     /// What a program is: predictors, instructions, demonstrations
     Show(ShowArgs),
     /// What compiling changed between two programs
@@ -181,96 +191,6 @@ pub(super) struct EvalArgs {
     /// Another program on the same examples, with a paired test
     #[arg(long, value_name = "PROGRAM2")]
     pub compare: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Optimizers and their settings (--set key=value):
-  labeled_few_shot       k=16
-  bootstrap_few_shot     max_bootstrapped_demos=4 max_labeled_demos=16 max_rounds=1
-                         metric_threshold=(any score above 0)
-  bootstrap_few_shot_with_random_search   (also: random_search)
-                         the same, and num_candidate_programs=16 stop_at_score=(never)
-
-A compile is a study: stop it with Ctrl-C, and the same command goes on where it stopped.")]
-pub(super) struct CompileArgs {
-    /// A signature, a saved program (.json) or a pipeline file (.toml)
-    pub program: String,
-    /// Examples that demonstrations are made of: JSONL, JSON or CSV
-    #[arg(long, value_name = "DATA")]
-    pub train: String,
-    /// Examples that candidates are chosen by [default: a third of the train examples]
-    #[arg(long, value_name = "DATA")]
-    pub val: Option<String>,
-    /// Examples that the result is measured on [default: some are held back]
-    #[arg(long, value_name = "DATA")]
-    pub test: Option<String>,
-    /// NAME[:FIELD]: exact_match, f1, contains, number_equality, passage_match, …
-    #[arg(long, value_name = "NAME[:FIELD]")]
-    pub metric: String,
-    /// labeled_few_shot, bootstrap_few_shot, bootstrap_few_shot_with_random_search
-    #[arg(long, value_name = "NAME")]
-    pub optimizer: String,
-    /// A setting of the optimizer
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub settings: Vec<String>,
-    /// Take an input from a column of another name
-    #[arg(long, value_name = "INPUT=COLUMN")]
-    pub map: Vec<String>,
-    /// Another program whose accepted runs become demonstrations
-    #[arg(long, value_name = "PROGRAM")]
-    pub teacher: Option<String>,
-    /// Another LM for the teacher
-    #[arg(long, value_name = "LM")]
-    pub teacher_lm: Option<String>,
-    /// An LM that writes instructions, for optimizers that propose them
-    #[arg(long, value_name = "LM")]
-    pub prompt_lm: Option<String>,
-    #[command(flatten)]
-    pub limits: LimitArgs,
-    /// The study's name [default: made from what is compiled]
-    #[arg(long, value_name = "NAME")]
-    pub study: Option<String>,
-    /// Where the study is about something else: go on from it under a new name
-    #[arg(long)]
-    pub fork: bool,
-    /// Where to save the compiled program [default: in the study's folder]
-    #[arg(short, long, value_name = "OUT.json")]
-    pub output: Option<String>,
-}
-
-/// Limits of what the LM calls may use. Calls that are answered never exceed one.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub(super) struct LimitArgs {
-    /// Most LM calls, of a whole study where there is one (answers from the cache are free)
-    #[arg(long, value_name = "N")]
-    pub max_calls: Option<u64>,
-    /// Most tokens, prompts and completions together; needs --max-tokens where the LM tells no limit
-    #[arg(long, value_name = "N")]
-    pub max_tokens_total: Option<u64>,
-    /// Most dollars; needs an LM whose price is known, and --max-tokens likewise
-    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
-    pub max_cost: Option<f64>,
-    /// Most seconds
-    #[arg(long, value_name = "N")]
-    pub max_seconds: Option<u64>,
-}
-
-impl LimitArgs {
-    /// As limits of a meter.
-    pub fn limits(&self) -> Limits {
-        Limits {
-            calls: self.max_calls,
-            tokens: self.max_tokens_total,
-            cost: self.max_cost.map(Money::dollars),
-            time: self.max_seconds.map(Duration::from_secs),
-        }
-    }
-}
-
-fn dollars(text: &str) -> Result<f64, String> {
-    let amount: f64 =
-        text.trim_start_matches('$').parse().map_err(|_| "not an amount in dollars")?;
-    if amount.is_finite() && amount >= 0.0 { Ok(amount) } else { Err("must be 0 or more".into()) }
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,138 @@
+//! Which kind of move comes next.
+
+/// A kind of move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Labelled demonstrations.
+    Labels,
+    /// Bootstrapped demonstrations.
+    Bootstrap,
+    /// Instructions grounded in data and program.
+    Ground,
+    /// Instructions from reflection on runs.
+    Reflect,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Labels => "labelled demos",
+            Kind::Bootstrap => "bootstrapped demos",
+            Kind::Ground => "grounded instructions",
+            Kind::Reflect => "reflection",
+        }
+    }
+}
+
+/// Tries of each kind before gains decide.
+const WARM_UP: usize = 2;
+
+/// The gain that a try is expected to have before anything is known.
+const PRIOR_GAIN: f64 = 0.03;
+
+/// The runs that a try is expected to cost before anything is known.
+const PRIOR_RUNS: f64 = 30.0;
+
+/// Learns what each kind gains and costs.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    arms: Vec<Arm>,
+    patience: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Arm {
+    kind: Kind,
+    tries: usize,
+    gain: f64,
+    runs: f64,
+    /// Tries in a row without a gain.
+    failed: usize,
+}
+
+impl Arm {
+    /// Expected gain of a run. One imagined try of every kind keeps those with bad luck alive.
+    fn value(&self) -> f64 {
+        (self.gain + PRIOR_GAIN) / (self.runs + PRIOR_RUNS)
+    }
+}
+
+impl Plan {
+    pub fn new(kinds: Vec<Kind>, patience: usize) -> Self {
+        let arm = |kind| Arm { kind, tries: 0, gain: 0.0, runs: 0.0, failed: 0 };
+        Self { arms: kinds.into_iter().map(arm).collect(), patience: patience.max(1) }
+    }
+
+    /// The next kind and why; none when all have failed too often.
+    pub fn next(&self) -> Option<(Kind, String)> {
+        let alive = || self.arms.iter().filter(|arm| arm.failed < self.patience);
+        for round in 0..WARM_UP {
+            if let Some(arm) = alive().find(|arm| arm.tries == round) {
+                return Some((arm.kind, format!("try {} of {WARM_UP} of each kind", round + 1)));
+            }
+        }
+        // `max_by` would take the last of equal ones.
+        let best = alive().rev().max_by(|a, b| a.value().total_cmp(&b.value()))?;
+        let why = format!(
+            "gained {:.4} in {} tries of {:.0} runs, the best rate",
+            best.gain, best.tries, best.runs
+        );
+        Some((best.kind, why))
+    }
+
+    /// A gain by one kind gives the others another chance: there is a new place to start from.
+    pub fn learn(&mut self, kind: Kind, gain: f64, runs: u64) {
+        for arm in &mut self.arms {
+            if arm.kind == kind {
+                arm.tries += 1;
+                arm.gain += gain;
+                arm.runs += runs as f64;
+                arm.failed = if gain > 0.0 { 0 } else { arm.failed + 1 };
+            } else if gain > 0.0 {
+                arm.failed = arm.failed.min(self.patience - 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::new(vec![Kind::Labels, Kind::Bootstrap, Kind::Ground], 3)
+    }
+
+    fn tries(plan: &mut Plan, n: usize, gain: impl Fn(Kind) -> f64) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        for _ in 0..n {
+            let Some((kind, _)) = plan.next() else { break };
+            plan.learn(kind, gain(kind), 20);
+            kinds.push(kind);
+        }
+        kinds
+    }
+
+    #[test]
+    fn each_kind_is_tried_before_gains_decide() {
+        use Kind::{Bootstrap, Ground, Labels};
+        let kinds = tries(&mut plan(), 10, |kind| if kind == Ground { 0.1 } else { 0.0 });
+        assert_eq!(kinds[..6], [Labels, Bootstrap, Ground, Labels, Bootstrap, Ground]);
+        assert_eq!(kinds[6..], [Ground; 4]);
+    }
+
+    #[test]
+    fn what_stops_gaining_is_left_for_something_else() {
+        let mut plan = plan();
+        tries(&mut plan, 6, |kind| if kind == Kind::Ground { 0.05 } else { 0.0 });
+        let later = tries(&mut plan, 20, |_| 0.0);
+        assert!(later.contains(&Kind::Labels) && later.contains(&Kind::Bootstrap), "{later:?}");
+    }
+
+    #[test]
+    fn it_ends_when_every_kind_has_failed_often_enough() {
+        let mut plan = plan();
+        assert_eq!(tries(&mut plan, 100, |_| 0.0).len(), 9);
+        assert!(plan.next().is_none());
+    }
+}
