@@ -17,6 +17,7 @@ use optimizer_suite::odds::{SEEDS, blind_successes, fisher, successes};
 use optimizer_suite::toy::Toy;
 use optimizer_suite::toys::{self, Lesson};
 use optimizer_suite::wrong::{self, Fault};
+use teleprompt::optimize::{Optimizer, teleprompter};
 
 /// Runs a check on every recipe and tells of all that do not pass.
 async fn all(check: impl AsyncFn(&Case) -> Result<(), String>) {
@@ -73,6 +74,16 @@ async fn broken_lms_give_an_honest_report() {
     all(checks::lms).await;
 }
 
+#[test]
+fn every_recipe_has_a_case() {
+    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let missing: Vec<&str> =
+        teleprompter::names().map(|(name, _)| name).filter(|name| !names.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let other = CASES.iter().filter(|case| (case.make)().name() != case.name);
+    assert!(other.count() == 0, "a case is named after another recipe");
+}
+
 /// At least nine in ten, where blind search fails in at least eight of ten.
 async fn succeeds(case: &Case) -> Result<(), String> {
     let toy = (case.toy)(0);
@@ -97,13 +108,15 @@ async fn recipes_succeed_where_one_of_two_steps_has_to_change() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blind_search_fails_on_all_tasks() {
-    let tasks: [(&str, fn(u64) -> Toy); 6] = [
+    let tasks: [(&str, fn(u64) -> Toy); 8] = [
         ("coverage", toys::coverage),
         ("noisy", toys::noisy),
         ("steps", toys::steps),
         ("vocabulary", toys::vocabulary),
         ("vocabulary in steps", toys::vocabulary_in_steps),
+        ("vocabulary and demonstrations", toys::vocabulary_and_demos),
         ("rules", toys::told_rules),
+        ("decisions", toys::decisions),
     ];
     for (name, toy) in tasks {
         let wins = blind_successes(toy).await.unwrap();
