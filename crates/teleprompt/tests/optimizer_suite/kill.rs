@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,6 @@ use teleprompt::{Context, Lm, LmError, LmErrorKind, LmHandle, LmRequest, LmRespo
 use super::cases::{CASES, Case};
 use super::lm::{Brain, hash, response, said};
 use super::run::untimed;
-use super::toy::Toy;
 
 const CONCURRENCY: usize = 8;
 
@@ -196,7 +196,7 @@ pub async fn check(case: &Case, kills: usize, test: &str) -> Result<(), String> 
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     let lines = lines_of(dir.path());
-    let journaled = nothing_is_paid_twice(&lines, dir.path(), &(case.toy)(1), kills)?;
+    let journaled = nothing_is_paid_twice(&lines, dir.path(), kills)?;
     decides_the_same(case, dir.path(), &journaled).await
 }
 
@@ -222,30 +222,49 @@ fn paid(dir: &Path) -> Vec<Paid> {
     journal.lines().filter_map(read).collect()
 }
 
-/// The places of the calls that an event is about.
+/// The places of the calls that an event is about: all in one session, and their numbers add up.
 fn calls_of(event: &Paid, lines: &[Line], place: &HashMap<u64, usize>) -> Option<Vec<usize>> {
-    match event.calls {
-        0 => Some(Vec::new()),
-        1 => Some(vec![*place.get(&event.ids)?]),
-        2 => lines.iter().enumerate().find_map(|(i, line)| {
-            let other = *place.get(&event.ids.checked_sub(line.id)?)?;
-            (other != i).then(|| vec![i, other])
-        }),
-        _ => None,
+    if event.calls < 2 {
+        return sum_of(event.calls, event.ids, 0..lines.len(), lines, place);
     }
+    let mut start = 0;
+    let sessions = lines.chunk_by(|a, b| a.session == b.session).map(|session| {
+        start += session.len();
+        start - session.len()..start
+    });
+    let sessions: Vec<Range<usize>> = sessions.collect();
+    sessions.into_iter().find_map(|s| sum_of(event.calls, event.ids, s, lines, place))
+}
+
+/// So many calls in this range whose numbers have this sum; the last one is looked up.
+fn sum_of(
+    n: u64,
+    sum: u64,
+    mut range: Range<usize>,
+    lines: &[Line],
+    place: &HashMap<u64, usize>,
+) -> Option<Vec<usize>> {
+    if n < 2 {
+        let last = || place.get(&sum).filter(|i| range.contains(i)).map(|i| vec![*i]);
+        return if n == 0 { Some(Vec::new()) } else { last() };
+    }
+    let end = range.end;
+    range.find_map(|i| {
+        let rest = sum.checked_sub(lines[i].id)?;
+        let mut others = sum_of(n - 1, rest, i + 1..end, lines, place)?;
+        others.push(i);
+        Some(others)
+    })
 }
 
 /// Every call is in the journal once, or was in flight at a kill; gives the calls of the journal.
-fn nothing_is_paid_twice(
-    lines: &[Line],
-    dir: &Path,
-    toy: &Toy,
-    kills: usize,
-) -> Result<Vec<Line>, String> {
+fn nothing_is_paid_twice(lines: &[Line], dir: &Path, kills: usize) -> Result<Vec<Line>, String> {
     let place: HashMap<u64, usize> = lines.iter().enumerate().map(|(i, l)| (l.id, i)).collect();
     let mut keys = std::collections::HashSet::new();
     let mut known = vec![false; lines.len()];
-    for event in paid(dir) {
+    let events = paid(dir);
+    let a_run = events.iter().map(|event| event.calls).max().unwrap_or_default() as usize;
+    for event in events {
         let Some(calls) = calls_of(&event, lines, &place) else {
             return Err(format!("the journal tells of calls that were not made: {}", event.key));
         };
@@ -262,7 +281,7 @@ fn nothing_is_paid_twice(
     }
     for (n, session) in sessions.iter().enumerate() {
         let lost: Vec<usize> = (0..lines.len()).filter(|i| of(*session, *i)).collect();
-        let most = if n + 1 == sessions.len() { 0 } else { CONCURRENCY * toy.steps as usize };
+        let most = if n + 1 == sessions.len() { 0 } else { CONCURRENCY * a_run };
         if lost.len() > most {
             return Err(format!("session {n} lost {} calls, at most {most} in flight", lost.len()));
         }
