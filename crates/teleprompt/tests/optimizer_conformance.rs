@@ -84,6 +84,8 @@ fn every_recipe_has_a_case() {
     assert!(other.count() == 0, "a case is named after another recipe");
 }
 
+type Make = fn(u64) -> Toy;
+
 /// At least nine in ten, where blind search fails in at least eight of ten.
 async fn succeeds(case: &Case) -> Result<(), String> {
     let toy = (case.toy)(0);
@@ -108,7 +110,7 @@ async fn recipes_succeed_where_one_of_two_steps_has_to_change() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blind_search_fails_on_all_tasks() {
-    let tasks: [(&str, fn(u64) -> Toy); 8] = [
+    let tasks: [(&str, Make); 8] = [
         ("coverage", toys::coverage),
         ("noisy", toys::noisy),
         ("steps", toys::steps),

@@ -95,7 +95,7 @@ pub async fn same_seed(case: &Case) -> Check {
     let first = untimed(&once().await?.report);
     for _ in 0..2 {
         let again = untimed(&once().await?.report);
-        ensure(first == again, || format!("{}", difference(&first, &again)))?;
+        ensure(first == again, || difference(&first, &again))?;
     }
     Ok(())
 }

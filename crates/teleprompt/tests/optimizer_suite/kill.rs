@@ -22,6 +22,7 @@ use teleprompt::{Context, Lm, LmError, LmErrorKind, LmHandle, LmRequest, LmRespo
 use super::cases::{CASES, Case};
 use super::lm::{Brain, hash, response, said};
 use super::run::untimed;
+use super::wrong::{self, WHEN_KILLED};
 
 const CONCURRENCY: usize = 8;
 
@@ -139,7 +140,9 @@ pub async fn child() {
     else {
         return;
     };
-    let (dir, case) = (Path::new(&dir), CASES.iter().find(|c| c.name == name).unwrap());
+    let wrong = WHEN_KILLED.map(wrong::case);
+    let case = CASES.iter().chain(&wrong).find(|case| case.name == name).unwrap();
+    let dir = Path::new(&dir);
     let report = compile(case, logging(case, dir), dir).await.unwrap();
     std::fs::write(dir.join("report.json"), untimed(&report).to_string()).unwrap();
 }
@@ -166,11 +169,12 @@ fn logged(dir: &Path) -> usize {
 }
 
 /// Kills the study so many times, each time after a random number of further calls, then lets it end.
-/// `test` is the name of the test that calls [`child`].
+/// `test` is the name of the test that calls [`child`]. Gives the number of calls that were lost: in
+/// flight at a kill.
 ///
 /// # Errors
 /// What was broken.
-pub async fn check(case: &Case, kills: usize, test: &str) -> Result<(), String> {
+pub async fn check(case: &Case, kills: usize, test: &str) -> Result<usize, String> {
     let whole = {
         let dir = tempfile::tempdir().unwrap();
         compile(case, logging(case, dir.path()), dir.path()).await.map_err(|e| e.to_string())?;
@@ -197,7 +201,8 @@ pub async fn check(case: &Case, kills: usize, test: &str) -> Result<(), String> 
     }
     let lines = lines_of(dir.path());
     let journaled = nothing_is_paid_twice(&lines, dir.path(), kills)?;
-    decides_the_same(case, dir.path(), &journaled).await
+    decides_the_same(case, dir.path(), &journaled).await?;
+    Ok(lines.len() - journaled.len())
 }
 
 /// The numbers of the calls of each run and question in the journal.
