@@ -13,6 +13,7 @@ mod optimizer_suite;
 
 use optimizer_suite::cases::CASES;
 use optimizer_suite::kill;
+use optimizer_suite::wrong::{self, WHEN_KILLED};
 
 /// What each process does; on its own it does nothing.
 #[tokio::test]
@@ -23,11 +24,23 @@ async fn killed_child() {
 
 #[tokio::test]
 async fn every_recipe_survives_three_kills() {
-    let mut findings = Vec::new();
+    let (mut findings, mut lost) = (Vec::new(), 0);
     for case in CASES {
-        if let Err(finding) = kill::check(case, 3, "killed_child").await {
-            findings.push(format!("{}: {finding}", case.name));
+        match kill::check(case, 3, "killed_child").await {
+            Ok(calls) => lost += calls,
+            Err(finding) => findings.push(format!("{}: {finding}", case.name)),
         }
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert!(lost > 0, "no kill hit a study at work");
+}
+
+#[tokio::test]
+async fn wrong_recipes_do_not_survive() {
+    let said = ["lost 3 calls", "lost 1 calls", "compiled again"];
+    for (fault, words) in WHEN_KILLED.into_iter().zip(said) {
+        let finding = kill::check(&wrong::case(fault), 1, "killed_child").await;
+        let finding = finding.expect_err(&format!("{fault:?} is not found"));
+        assert!(finding.contains(words), "{fault:?}: {finding}");
+    }
 }

@@ -2,8 +2,9 @@
 
 use teleprompt::optimize::race::Race;
 use teleprompt::optimize::teleprompter::{
-    Avatar, BootstrapFewShot, BootstrapFewShotWithRandomSearch, BootstrapFewShotWithTpe, Copro,
-    Gepa, GepaBudget, InferRules, KnnFewShot, LabeledFewShot, MiproV2, Simba,
+    Auto, Avatar, BetterTogether, BootstrapFewShot, BootstrapFewShotWithRandomSearch,
+    BootstrapFewShotWithTpe, CalibrateDecisions, Copro, Ensemble, Gepa, GepaBudget, InferRules,
+    KnnFewShot, LabeledFewShot, MiproV2, Simba,
 };
 use teleprompt::optimize::{Optimizer, OptimizerHandle};
 
@@ -15,6 +16,8 @@ use super::toys::{self, Lesson, Source};
 pub enum Kind {
     Demos,
     Instructions,
+    /// How outputs are read off.
+    Decisions,
     /// It reads feedback, runs or labels: without them it must do worse.
     Reflective(Source),
 }
@@ -117,6 +120,22 @@ fn avatar(iterations: usize) -> OptimizerHandle {
     held(Avatar { max_iters: iterations, ..Avatar::default() })
 }
 
+fn ensemble(size: usize, programs: usize) -> OptimizerHandle {
+    held(Ensemble { of: random_search(size + 1, programs), size, ..Ensemble::default() })
+}
+
+fn together(steps: Vec<OptimizerHandle>) -> OptimizerHandle {
+    held(BetterTogether { steps, ..BetterTogether::default() })
+}
+
+fn calibrate() -> OptimizerHandle {
+    held(CalibrateDecisions { stated: toys::stated() })
+}
+
+fn auto(budget: u64, patience: usize) -> OptimizerHandle {
+    held(Auto { budget, patience, ..Auto::default() })
+}
+
 const DEMOS: Kind = Kind::Demos;
 const WORDS: Kind = Kind::Instructions;
 const FEEDBACK: Kind = Kind::Reflective(Source::Feedback);
@@ -137,6 +156,10 @@ pub const CASES: &[Case] = &[
     Case { name: "gepa", kind: FEEDBACK, make: || gepa(400), bare: || gepa(0), toy: toys::told_rules },
     Case { name: "simba", kind: RUNS, make: || simba(8), bare: || simba(0), toy: toys::rules_in_runs },
     Case { name: "avatar", kind: FEEDBACK, make: || avatar(4), bare: || avatar(0), toy: toys::told_rules },
+    Case { name: "calibrate_decisions", kind: Kind::Decisions, make: calibrate, bare: || held(CalibrateDecisions::default()), toy: toys::decisions },
+    Case { name: "ensemble", kind: DEMOS, make: || ensemble(3, 12), bare: || ensemble(0, 0), toy: toys::noisy },
+    Case { name: "better_together", kind: WORDS, make: || together(vec![mipro(18, 18), random_search(4, 2)]), bare: || together(Vec::new()), toy: toys::vocabulary_and_demos },
+    Case { name: "auto", kind: FEEDBACK, make: || auto(800, 4), bare: || auto(1, 0), toy: toys::told_rules },
 ];
 
 /// Programs of two steps, of which only one has to change.
@@ -145,6 +168,6 @@ pub const IN_STEPS: &[Case] = &[
     Case { name: "random search in steps", kind: DEMOS, make: || random_search(4, 6), bare: || random_search(0, 0), toy: toys::steps },
     Case { name: "TPE in steps", kind: DEMOS, make: || tpe(4, 12), bare: || tpe(0, 0), toy: toys::steps },
     Case { name: "kNN in steps", kind: DEMOS, make: || knn(4), bare: || knn(0), toy: toys::steps },
-    Case { name: "COPRO in steps", kind: WORDS, make: || copro(12, 4), bare: || copro(0, 0), toy: toys::vocabulary_in_steps },
+    Case { name: "COPRO in steps", kind: WORDS, make: || copro(12, 3), bare: || copro(0, 0), toy: toys::vocabulary_in_steps },
     Case { name: "MIPROv2 in steps", kind: WORDS, make: || mipro(18, 30), bare: || mipro(0, 0), toy: toys::vocabulary_in_steps },
 ];

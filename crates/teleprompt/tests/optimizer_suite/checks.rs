@@ -7,7 +7,7 @@ use teleprompt::prelude::*;
 use super::cases::Case;
 use super::lm::{Faults, ToyLm};
 use super::run::{Done, Setup, compile, compile_in, context, untimed};
-use super::toy::{ANSWER, Toy};
+use super::toy::Toy;
 
 type Check = Result<(), String>;
 
@@ -95,7 +95,7 @@ pub async fn same_seed(case: &Case) -> Check {
     let first = untimed(&once().await?.report);
     for _ in 0..2 {
         let again = untimed(&once().await?.report);
-        ensure(first == again, || format!("{}", difference(&first, &again)))?;
+        ensure(first == again, || difference(&first, &again))?;
     }
     Ok(())
 }
@@ -204,5 +204,5 @@ pub async fn lms(case: &Case) -> Check {
     let failed = done.report.winner.failed;
     ensure(failed == toy.test.len(), || format!("babbles: {failed} failed"))?;
     let error = done.report.winner.first_error.unwrap_or_default();
-    ensure(error.contains(ANSWER) || error.contains("toy_code"), || format!("babbles: {error:?}"))
+    ensure(error.contains("toy_"), || format!("babbles: {error:?}"))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,7 @@ use teleprompt::{Context, Lm, LmError, LmErrorKind, LmHandle, LmRequest, LmRespo
 use super::cases::{CASES, Case};
 use super::lm::{Brain, hash, response, said};
 use super::run::untimed;
-use super::toy::Toy;
+use super::wrong::{self, WHEN_KILLED};
 
 const CONCURRENCY: usize = 8;
 
@@ -34,6 +35,8 @@ struct Line {
     id: u64,
     /// Hash of the request.
     request: u64,
+    /// Whether the request repeats the reply to another call of the same run.
+    repeats: bool,
     reply: String,
 }
 
@@ -65,7 +68,9 @@ impl Lm for Logging {
         // Sums of two stay apart and fit.
         let id = 1 + (chance >> 24);
         let reply = said(&*self.brain, request, chance);
-        let line = Line { session: self.session, id, request: key(request), reply: reply.clone() };
+        let repeats = request.messages.last().is_some_and(|m| m.content.contains("toy_code"));
+        let (session, request_key) = (self.session, key(request));
+        let line = Line { session, id, request: request_key, repeats, reply: reply.clone() };
         let mut text = serde_json::to_string(&line).unwrap();
         text.push('\n');
         // One write to a file opened for appending: it is there whole, whatever comes.
@@ -135,7 +140,9 @@ pub async fn child() {
     else {
         return;
     };
-    let (dir, case) = (Path::new(&dir), CASES.iter().find(|c| c.name == name).unwrap());
+    let wrong = WHEN_KILLED.map(wrong::case);
+    let case = CASES.iter().chain(&wrong).find(|case| case.name == name).unwrap();
+    let dir = Path::new(&dir);
     let report = compile(case, logging(case, dir), dir).await.unwrap();
     std::fs::write(dir.join("report.json"), untimed(&report).to_string()).unwrap();
 }
@@ -162,11 +169,12 @@ fn logged(dir: &Path) -> usize {
 }
 
 /// Kills the study so many times, each time after a random number of further calls, then lets it end.
-/// `test` is the name of the test that calls [`child`].
+/// `test` is the name of the test that calls [`child`]. Gives the number of calls that were lost: in
+/// flight at a kill.
 ///
 /// # Errors
 /// What was broken.
-pub async fn check(case: &Case, kills: usize, test: &str) -> Result<(), String> {
+pub async fn check(case: &Case, kills: usize, test: &str) -> Result<usize, String> {
     let whole = {
         let dir = tempfile::tempdir().unwrap();
         compile(case, logging(case, dir.path()), dir.path()).await.map_err(|e| e.to_string())?;
@@ -192,8 +200,9 @@ pub async fn check(case: &Case, kills: usize, test: &str) -> Result<(), String> 
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     let lines = lines_of(dir.path());
-    let journaled = nothing_is_paid_twice(&lines, dir.path(), &(case.toy)(1), kills)?;
-    decides_the_same(case, dir.path(), &journaled).await
+    let journaled = nothing_is_paid_twice(&lines, dir.path(), kills)?;
+    decides_the_same(case, dir.path(), &journaled).await?;
+    Ok(lines.len() - journaled.len())
 }
 
 /// The numbers of the calls of each run and question in the journal.
@@ -218,30 +227,49 @@ fn paid(dir: &Path) -> Vec<Paid> {
     journal.lines().filter_map(read).collect()
 }
 
-/// The places of the calls that an event is about.
+/// The places of the calls that an event is about: all in one session, and their numbers add up.
 fn calls_of(event: &Paid, lines: &[Line], place: &HashMap<u64, usize>) -> Option<Vec<usize>> {
-    match event.calls {
-        0 => Some(Vec::new()),
-        1 => Some(vec![*place.get(&event.ids)?]),
-        2 => lines.iter().enumerate().find_map(|(i, line)| {
-            let other = *place.get(&event.ids.checked_sub(line.id)?)?;
-            (other != i).then(|| vec![i, other])
-        }),
-        _ => None,
+    if event.calls < 2 {
+        return sum_of(event.calls, event.ids, 0..lines.len(), lines, place);
     }
+    let mut start = 0;
+    let sessions = lines.chunk_by(|a, b| a.session == b.session).map(|session| {
+        start += session.len();
+        start - session.len()..start
+    });
+    let sessions: Vec<Range<usize>> = sessions.collect();
+    sessions.into_iter().find_map(|s| sum_of(event.calls, event.ids, s, lines, place))
+}
+
+/// So many calls in this range whose numbers have this sum; the last one is looked up.
+fn sum_of(
+    n: u64,
+    sum: u64,
+    mut range: Range<usize>,
+    lines: &[Line],
+    place: &HashMap<u64, usize>,
+) -> Option<Vec<usize>> {
+    if n < 2 {
+        let last = || place.get(&sum).filter(|i| range.contains(i)).map(|i| vec![*i]);
+        return if n == 0 { Some(Vec::new()) } else { last() };
+    }
+    let end = range.end;
+    range.find_map(|i| {
+        let rest = sum.checked_sub(lines[i].id)?;
+        let mut others = sum_of(n - 1, rest, i + 1..end, lines, place)?;
+        others.push(i);
+        Some(others)
+    })
 }
 
 /// Every call is in the journal once, or was in flight at a kill; gives the calls of the journal.
-fn nothing_is_paid_twice(
-    lines: &[Line],
-    dir: &Path,
-    toy: &Toy,
-    kills: usize,
-) -> Result<Vec<Line>, String> {
+fn nothing_is_paid_twice(lines: &[Line], dir: &Path, kills: usize) -> Result<Vec<Line>, String> {
     let place: HashMap<u64, usize> = lines.iter().enumerate().map(|(i, l)| (l.id, i)).collect();
     let mut keys = std::collections::HashSet::new();
     let mut known = vec![false; lines.len()];
-    for event in paid(dir) {
+    let events = paid(dir);
+    let a_run = events.iter().map(|event| event.calls).max().unwrap_or_default() as usize;
+    for event in events {
         let Some(calls) = calls_of(&event, lines, &place) else {
             return Err(format!("the journal tells of calls that were not made: {}", event.key));
         };
@@ -258,13 +286,14 @@ fn nothing_is_paid_twice(
     }
     for (n, session) in sessions.iter().enumerate() {
         let lost: Vec<usize> = (0..lines.len()).filter(|i| of(*session, *i)).collect();
-        let most = if n + 1 == sessions.len() { 0 } else { CONCURRENCY * toy.steps as usize };
+        let most = if n + 1 == sessions.len() { 0 } else { CONCURRENCY * a_run };
         if lost.len() > most {
             return Err(format!("session {n} lost {} calls, at most {most} in flight", lost.len()));
         }
         let start = lines.iter().position(|l| l.session == *session).unwrap_or_default();
-        for i in lost {
-            // What was asked and lost was not in the journal yet: it is there later.
+        for i in lost.into_iter().filter(|i| !lines[*i].repeats) {
+            // What was asked and lost was not in the journal yet: it is there later. What a run asked
+            // by a reply that was lost, too, need never be asked again.
             let again =
                 (start..lines.len()).any(|j| known[j] && lines[j].request == lines[i].request);
             if !again {

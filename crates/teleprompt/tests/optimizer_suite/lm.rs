@@ -154,6 +154,11 @@ impl ToyLm {
         Self { brain, books: Arc::default(), faults, jitter: Arc::default() }
     }
 
+    fn is_unlucky(&self, request: &LmRequest) -> bool {
+        let before = self.books.before(request);
+        Rng::new(hash(&format!("{before} {request:?}"))).unit() < 0.3
+    }
+
     async fn wait(&self) {
         let n = self.jitter.1.fetch_add(1, Ordering::Relaxed);
         for _ in 0..self.jitter.0.hash_one(n) % 4 {
@@ -182,10 +187,8 @@ pub fn said(brain: &dyn Brain, request: &LmRequest, salt: u64) -> String {
 
 impl Lm for ToyLm {
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
-        let before = self.books.before(request);
         self.wait().await;
-        let unlucky = || Rng::new(hash(&format!("{before} {request:?}"))).unit() < 0.3;
-        if self.faults == Faults::Fails && unlucky() {
+        if self.faults == Faults::Fails && self.is_unlucky(request) {
             self.books.failed.fetch_add(1, Ordering::SeqCst);
             return Err(LmError::new(LmErrorKind::Server, "toy", "out of order"));
         }

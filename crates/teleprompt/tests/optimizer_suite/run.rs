@@ -63,7 +63,7 @@ pub async fn compile_in(
         Ok(Err(error)) => Err(format!("failed: {error}")),
         Ok(Ok(done)) => Ok(Done {
             report: done.report,
-            state: ProgramState::clone(&done.program.state()),
+            state: ProgramState::clone(done.program.state()),
             count: books.count(),
         }),
     }

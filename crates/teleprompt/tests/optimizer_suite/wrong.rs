@@ -101,14 +101,19 @@ impl Optimizer for Wrong {
 
 /// A wrong recipe as a case, on a task of instructions.
 pub fn case(fault: Fault) -> Case {
-    macro_rules! make {
+    macro_rules! case {
         ($($name:ident)*) => {
             match fault {
-                $(Fault::$name => || OptimizerHandle::new(Wrong(Fault::$name)),)*
+                $(Fault::$name => {
+                    let make: fn() -> OptimizerHandle = || OptimizerHandle::new(Wrong(Fault::$name));
+                    (stringify!($name), make)
+                })*
             }
         };
     }
-    let make: fn() -> OptimizerHandle =
-        make!(Guesses Forgets Smuggles Wavers Panics Sulks Invents Dithers);
-    Case { name: "wrong", kind: Kind::Instructions, make, bare: make, toy: toys::vocabulary }
+    let (name, make) = case!(Guesses Forgets Smuggles Wavers Panics Sulks Invents Dithers);
+    Case { name, kind: Kind::Instructions, make, bare: make, toy: toys::vocabulary }
 }
+
+/// The wrong recipes that a kill test has to find.
+pub const WHEN_KILLED: [Fault; 3] = [Fault::Forgets, Fault::Smuggles, Fault::Wavers];

@@ -1,11 +1,11 @@
-//! Instructions: they have to hold three words out of 24. An LM that is shown the data finds the
+//! Instructions: they have to hold three words out of 28. An LM that is shown the data finds the
 //! likely ones; one that is shown past attempts with their scores finds out which of their words did
 //! it.
 
 use std::sync::Arc;
 
 use teleprompt::data::Rng;
-use teleprompt::{MetricHandle, Program};
+use teleprompt::{MetricHandle, Program, Record};
 
 use super::steps::two_steps;
 use crate::optimizer_suite::lm::{Ask, Brain, Dice};
@@ -13,10 +13,10 @@ use crate::optimizer_suite::toy::{
     ANSWER, Toy, choose, dataset, exact, labelled, predict, saying, section,
 };
 
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 28] = [
     "alder", "ash", "aspen", "beech", "birch", "cedar", "cherry", "cypress", "elder", "elm", "fir",
     "hazel", "holly", "juniper", "larch", "laurel", "lime", "maple", "myrtle", "oak", "olive",
-    "pine", "rowan", "willow",
+    "pine", "poplar", "rowan", "spruce", "sumac", "willow", "yew",
 ];
 const NEEDED: usize = 3;
 const HELD: usize = 4;
@@ -29,6 +29,8 @@ struct Vocabulary {
     labels: Vec<String>,
     /// The output of the step whose instructions matter.
     needs: &'static str,
+    /// Whether demonstrations are needed, too; any two will do.
+    demos: bool,
 }
 
 fn words_in(text: &str) -> Set {
@@ -48,7 +50,7 @@ fn sentence(set: &[usize]) -> String {
 fn attempts(text: &str) -> Vec<(Set, f64)> {
     let read = |line: &str| {
         let (_, after) = line.split_once("score ")?;
-        let score = after.split_whitespace().next()?.parse().ok()?;
+        let score = after.split_whitespace().next()?.trim_end_matches(':').parse().ok()?;
         Some((words_in(after), score))
     };
     text.lines().filter_map(read).collect()
@@ -101,7 +103,12 @@ impl Vocabulary {
     fn answer(&self, ask: &Ask<'_>, output: &str, luck: f64) -> String {
         let held = words_in(ask.system());
         let hits = self.needed.iter().filter(|w| held.contains(w)).count();
-        let knows = output != self.needs || luck < 0.2 + 0.27 * hits as f64;
+        let known = match self.demos {
+            true if ask.demos().len() < 2 => 0.1 + 0.2 * hits as f64,
+            true => 0.4 + 0.2 * hits as f64,
+            false => 0.2 + 0.27 * hits as f64,
+        };
+        let knows = output != self.needs || luck < known;
         let case = ask.case().unwrap_or_default();
         match (output == ANSWER, knows) {
             // A step that was told nothing says nothing.
@@ -132,15 +139,33 @@ impl Brain for Vocabulary {
 
 /// Candidates are instructions with four of the words.
 pub fn vocabulary(seed: u64) -> Toy {
-    toy(seed, Program::new(predict("text -> toy_answer")), "predict", ANSWER, 1)
+    toy(seed, Program::new(predict("text -> toy_answer")), ANSWER, false)
 }
 
 /// The same for the first of two steps; what the second one is told changes nothing.
 pub fn vocabulary_in_steps(seed: u64) -> Toy {
-    toy(seed, two_steps(), "code", "toy_code", 2)
+    toy(seed, two_steps(), "toy_code", false)
 }
 
-fn toy(seed: u64, program: Program, path: &'static str, needs: &'static str, steps: u64) -> Toy {
+/// The same, and without demonstrations the words alone are not enough.
+pub fn vocabulary_and_demos(seed: u64) -> Toy {
+    let mut toy = toy(seed, Program::new(predict("text -> toy_answer")), ANSWER, true);
+    let pool: Vec<Record> = toy.train.iter().map(|e| e.fields.clone()).collect();
+    let words = toy.draw.clone();
+    toy.draw = Arc::new(move |rng| {
+        let mut state = words(rng);
+        let k = rng.below(5);
+        let demos = rng.sample(pool.len(), k).into_iter().map(|i| pool[i].clone()).collect();
+        let mut parameters = state.get("predict").map(|p| (**p).clone()).unwrap_or_default();
+        parameters.demos = Some(demos);
+        state.insert("predict", parameters);
+        state
+    });
+    toy
+}
+
+fn toy(seed: u64, program: Program, needs: &'static str, demos: bool) -> Toy {
+    let (path, steps) = if needs == ANSWER { ("predict", 1) } else { ("code", 2) };
     let mut rng = Rng::new(seed).derive("vocabulary");
     let mut order: Set = (0..WORDS.len()).collect();
     rng.shuffle(&mut order);
@@ -160,8 +185,8 @@ fn toy(seed: u64, program: Program, path: &'static str, needs: &'static str, ste
         metric: MetricHandle::new(exact),
         draw: Arc::new(move |rng| saying(path, sentence(&rng.sample(WORDS.len(), HELD)))),
         space: choose(WORDS.len() as u64, HELD as u64),
-        budget: 60 * steps,
+        budget: 40 + 20 * steps,
         steps,
-        brain: Arc::new(Vocabulary { needed, labels, needs }),
+        brain: Arc::new(Vocabulary { needed, labels, needs, demos }),
     }
 }
