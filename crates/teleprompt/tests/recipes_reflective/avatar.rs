@@ -78,11 +78,8 @@ async fn an_lm_with_little_room_is_shown_fewer_runs() {
     let mut world = World::new(Writer::Collects);
     world.room = 900;
     let (report, counts) = compared(Avatar::default(), &world).await;
-    // A question that was refused has no prompt in the journal.
-    assert!(
-        !counts.is_empty() && counts.iter().all(|(_, bad)| (1..10).contains(bad)),
-        "{counts:?}"
-    );
+    let bad: Vec<usize> = counts.iter().map(|(_, bad)| *bad).collect();
+    assert!(bad.starts_with(&[10, 5]), "the first is refused: {bad:?}");
     assert!(report.winner.score > 0.4, "{report}");
 }
 
