@@ -50,6 +50,8 @@ struct Row {
     tokens: u64,
     seconds: f64,
     stopped: Option<String>,
+    /// Of what was returned, by test example.
+    scores: Vec<f64>,
 }
 
 #[tokio::main]
@@ -127,6 +129,7 @@ async fn measure(cx: &Context, task: &Task, lm: &str, recipe: &str, out: &Path) 
         tokens: report.usage.prompt_tokens + report.usage.completion_tokens,
         seconds: report.seconds,
         stopped: report.stopped,
+        scores: if report.improved { report.winner.scores } else { report.baseline.scores },
     })
 }
 
@@ -280,11 +283,30 @@ fn results(rows: &[Row]) -> String {
              seconds |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             100.0 * baseline
         );
-        for row in rows {
+        for row in &rows {
             let _ = writeln!(text, "{}", line(row));
         }
+        text.push_str(&beside_auto(&rows));
     }
     text
+}
+
+/// `auto` beside the best single recipe, which was chosen after the fact.
+fn beside_auto(rows: &[&Row]) -> String {
+    let others = ["auto", "better_together", "ensemble", "calibrate_decisions"];
+    let mean = |row: &Row| row.scores.iter().sum::<f64>() / row.scores.len().max(1) as f64;
+    let single = rows.iter().filter(|row| !others.contains(&row.recipe.as_str()));
+    let best = single.max_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let auto = rows.iter().find(|row| row.recipe == "auto");
+    let (Some(auto), Some(best)) = (auto, best) else { return String::new() };
+    let difference = teleprompt::evaluate::paired(&best.scores, &auto.scores);
+    format!(
+        "\n`auto` beside the best single recipe, {}: {:+.1} points (95% CI {:+.1} to {:+.1}).\n",
+        best.recipe,
+        100.0 * difference.difference,
+        100.0 * difference.ci.low,
+        100.0 * difference.ci.high,
+    )
 }
 
 fn line(row: &Row) -> String {

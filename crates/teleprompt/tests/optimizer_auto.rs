@@ -45,10 +45,10 @@ async fn scores(recipe: &str, toy: fn(u64) -> Toy, seeds: u64) -> (Vec<f64>, u64
         let setup = Setup { seed, calls: Some(toy.calls()), ..Setup::default() };
         let optimizer = by_name(recipe, &serde_json::Map::new()).unwrap();
         let done = compile(&optimizer, &toy, &setup).await.unwrap();
-        assert!(done.count.calls <= toy.calls(), "{recipe}: {} calls", done.count.calls);
+        assert!(done.count.answered <= toy.calls(), "{recipe}: {} calls", done.count.answered);
         let side = if done.report.improved { done.report.winner } else { done.report.baseline };
         scores.extend(side.scores);
-        calls += done.count.calls;
+        calls += done.count.answered;
     }
     (scores, calls / seeds)
 }

@@ -136,7 +136,7 @@ impl Maker<'_> {
     }
 }
 
-fn ruled(instructions: &str, rules: &str) -> String {
+pub(super) fn ruled(instructions: &str, rules: &str) -> String {
     format!("{instructions}\n\nKeep to these rules:\n{rules}").trim_start().to_owned()
 }
 

@@ -14,9 +14,10 @@ use crate::optimize::{Candidate, Cost, Optimizer, Racing, Sizes, Task};
 
 /// Tries what usually pays first, sees what pays here, and spends the rest of its budget on that.
 ///
-/// There are four kinds of moves, each from the best candidate so far: labelled demonstrations,
-/// bootstrapped demonstrations, instructions grounded in data and program, and instructions from
-/// reflection on runs with feedback. Every kind is tried a few times, few-shot first; after that
+/// There are six kinds of moves, each from the best candidate so far: labelled demonstrations,
+/// bootstrapped demonstrations, rules induced from labels, instructions grounded in data and program,
+/// instructions from reflection on runs with feedback, and other instructions after a look at those
+/// that were tried. Every kind is tried a few times, few-shot first; after that
 /// the kind with the highest gain per run is tried next. Candidates race, so that one that is
 /// clearly worse is dropped after a few examples. It ends when the budget is used up, when no
 /// example is left to gain, or when no kind of move has gained for a while; remarks in the report
@@ -42,7 +43,7 @@ pub struct Auto {
     pub instructions: bool,
     /// Train examples that a reflection looks at. Default: 6.
     pub reflection_minibatch_size: usize,
-    /// How often each kind of move may fail in a row before the search ends. Default: 4.
+    /// How often each kind of move may fail in a row before the search ends. Default: 6.
     pub patience: usize,
     /// How much evaluation a candidate earns. Default: `wilcoxon`.
     pub race: Race,
@@ -57,7 +58,7 @@ impl Default for Auto {
             calibration_examples: 48,
             instructions: true,
             reflection_minibatch_size: 6,
-            patience: 4,
+            patience: 6,
             race: Race::wilcoxon(),
         }
     }
@@ -91,10 +92,14 @@ impl Auto {
             kinds.push(Kind::Bootstrap);
         }
         if self.instructions {
+            if !task.train.is_empty() {
+                kinds.push(Kind::Rules);
+            }
             kinds.push(Kind::Ground);
             if !task.train.is_empty() && self.reflection_minibatch_size > 0 {
                 kinds.push(Kind::Reflect);
             }
+            kinds.push(Kind::Vary);
         }
         kinds
     }
@@ -150,6 +155,7 @@ impl Searching<'_, '_, '_> {
     async fn start(&mut self) -> Result<()> {
         let start = self.racing.enter_base().await?;
         self.best = self.racing.standing(start).mean;
+        self.moves.learn(self.task, self.task.base(), self.best);
         self.task.note(format!(
             "auto: {:.4} as it is on {} validation examples; {} runs to spend",
             self.best,
@@ -202,7 +208,9 @@ impl Searching<'_, '_, '_> {
         let entrant = self.racing.enter_candidate(candidate.clone());
         self.racing.run().await?;
         let won = self.racing.conclude(entrant)?;
-        let gain = self.racing.standing(entrant).mean - self.best;
+        let mean = self.racing.standing(entrant).mean;
+        self.moves.learn(self.task, candidate, mean);
+        let gain = mean - self.best;
         Ok(Some(if won { gain.max(0.0) } else { 0.0 }))
     }
 

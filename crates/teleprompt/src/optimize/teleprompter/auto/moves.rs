@@ -1,52 +1,83 @@
 //! Making candidates, each from the best one so far.
 
-use teleprompt_core::{Parameters, ProgramState, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use teleprompt_core::{Parameters, ProgramState, Record, Result};
 
 use super::Auto;
 use super::plan::Kind;
-use crate::optimize::propose::{Ground, Grounded, Reflect, Subject, observations};
+use crate::optimize::propose::{
+    Attempt, Ground, Grounded, Reflect, Subject, induce_rules, labeled_demos, observations,
+    vary_instructions,
+};
 use crate::optimize::study::{Run, Split};
+use crate::optimize::teleprompter::infer_rules::ruled;
 use crate::optimize::teleprompter::{BootstrapFewShot, LabeledFewShot};
 use crate::optimize::{Candidate, Task};
+
+/// Rules of an induction, and the examples that it sees.
+const RULES: usize = 10;
+const EXAMPLES: usize = 30;
+
+/// Attempts that a writer is shown, the best ones.
+const SHOWN: usize = 8;
+
+/// The temperature of questions that are asked again and again.
+const TEMPERATURE: f64 = 1.0;
 
 /// Makes moves; it counts them, so that no two are the same.
 pub(super) struct Moves<'s> {
     auto: &'s Auto,
-    made: [u64; 4],
+    made: BTreeMap<Kind, u64>,
     /// Looked at once, when the first instructions are written.
     ground: Option<Ground>,
+    /// By predictor.
+    tried: BTreeMap<Arc<str>, Vec<Attempt>>,
 }
 
 impl<'s> Moves<'s> {
     pub fn new(auto: &'s Auto) -> Self {
-        Self { auto, made: [0; 4], ground: None }
+        Self { auto, made: BTreeMap::new(), ground: None, tried: BTreeMap::new() }
     }
 
-    fn count(&mut self, kind: Kind) -> u64 {
-        let place = match kind {
-            Kind::Labels => &mut self.made[0],
-            Kind::Bootstrap => &mut self.made[1],
-            Kind::Ground => &mut self.made[2],
-            Kind::Reflect => &mut self.made[3],
-        };
-        *place += 1;
-        *place - 1
+    /// How good a candidate was: what writers are shown of the instructions that were tried.
+    pub fn learn(&mut self, task: &Task<'_>, candidate: &Candidate, mean: f64) {
+        for (path, signature) in &task.predictors {
+            let laid = candidate.state().get(path).and_then(|p| p.instructions.clone());
+            let text = laid.unwrap_or_else(|| signature.instructions().into());
+            let tried = self.tried.entry(path.clone()).or_default();
+            match tried.iter_mut().find(|(t, _)| *t == text) {
+                Some((_, best)) => *best = best.max(mean),
+                None => tried.push((text, mean)),
+            }
+            tried.sort_by(|a, b| b.1.total_cmp(&a.1));
+            tried.truncate(SHOWN);
+        }
+    }
+
+    fn tried(&self, path: &str) -> &[Attempt] {
+        self.tried.get(path).map_or(&[], Vec::as_slice)
     }
 
     /// The next candidate of this kind; none if nothing came of it.
     pub async fn make(
         &mut self,
-        task: &Task<'_>,
+        start: &Task<'_>,
         kind: Kind,
         from: &Candidate,
     ) -> Result<Option<Candidate>> {
-        let number = self.count(kind);
-        let task = task.based_on(from);
+        let made = self.made.entry(kind).or_default();
+        let number = *made;
+        *made += 1;
+        let task = start.based_on(from);
         match kind {
             Kind::Labels => self.labels(&task, number).await.map(Some),
             Kind::Bootstrap => self.bootstrap(&task, number).await.map(Some),
             Kind::Ground => self.grounded(&task, number).await,
             Kind::Reflect => self.reflected(&task, number).await,
+            Kind::Rules => self.rules(start, &task, number).await,
+            Kind::Vary => self.varied(&task, number).await,
         }
     }
 
@@ -68,7 +99,12 @@ impl<'s> Moves<'s> {
         let wanted = if number == 0 { most } else { 1 + rng.below(most) };
         let recipe = BootstrapFewShot {
             max_bootstrapped_demos: wanted,
-            max_labeled_demos: self.auto.max_labeled_demos,
+            // Labels fill up one time in two: they may be wrong where accepted runs are not.
+            max_labeled_demos: if number.is_multiple_of(2) {
+                self.auto.max_labeled_demos
+            } else {
+                wanted
+            },
             calibration_examples: self.auto.calibration_examples,
             ..BootstrapFewShot::default()
         };
@@ -83,11 +119,42 @@ impl<'s> Moves<'s> {
             None => Grounded::default().ground(task).await?,
         };
         let demos = task.parameters(&path).demos.filter(|demos| !demos.is_empty());
-        let text = ground.proposal(task, place, number + 1, demos.as_deref(), &[]).await;
+        let text =
+            ground.proposal(task, place, number + 1, demos.as_deref(), self.tried(&path)).await;
         self.ground = Some(ground);
         let current = task.parameters(&path).instructions;
-        let text = text?.map(std::sync::Arc::from).filter(|text| Some(text) != current.as_ref());
+        let text = text?.map(Arc::from).filter(|text| Some(text) != current.as_ref());
         self.instructed(task, &path, text, &format!("grounded instructions {}", number + 1))
+    }
+
+    /// Rules for one predictor, in turn, behind the instructions that the search started with: rules
+    /// on rules would only grow.
+    async fn rules(
+        &self,
+        start: &Task<'_>,
+        task: &Task<'_>,
+        number: u64,
+    ) -> Result<Option<Candidate>> {
+        let Some((place, path)) = turn(task, number) else { return Ok(None) };
+        let Some((_, signature)) = start.predictors.get(place) else { return Ok(None) };
+        let mut rng = task.rng("auto rules").derive(&number.to_string());
+        let labeled = labeled_demos(signature, &task.train, EXAMPLES, &mut rng);
+        let mut examples: Vec<Record> = labeled.into_iter().map(|(_, demo)| demo).collect();
+        if examples.is_empty() {
+            examples = task.parameters(&path).demos.unwrap_or_default();
+        }
+        let rules = induce_rules(start, place, &examples, RULES, number, TEMPERATURE).await?;
+        let text = rules.map(|rules| ruled(signature.instructions(), &rules).into());
+        self.instructed(task, &path, text, &format!("rules {}", number + 1))
+    }
+
+    async fn varied(&self, task: &Task<'_>, number: u64) -> Result<Option<Candidate>> {
+        let Some((place, path)) = turn(task, number) else { return Ok(None) };
+        let past = self.tried(&path);
+        let rollouts = number..number + 1;
+        let texts = vary_instructions(task, place, past, rollouts, TEMPERATURE).await?;
+        let text = texts.into_iter().next();
+        self.instructed(task, &path, text, &format!("other instructions {}", number + 1))
     }
 
     async fn reflected(&self, task: &Task<'_>, number: u64) -> Result<Option<Candidate>> {
@@ -118,7 +185,7 @@ impl<'s> Moves<'s> {
         &self,
         task: &Task<'_>,
         path: &str,
-        text: Option<std::sync::Arc<str>>,
+        text: Option<Arc<str>>,
         origin: &str,
     ) -> Result<Option<Candidate>> {
         let Some(text) = text else { return Ok(None) };
@@ -130,7 +197,7 @@ impl<'s> Moves<'s> {
 }
 
 /// The predictor whose turn it is.
-fn turn(task: &Task<'_>, number: u64) -> Option<(usize, std::sync::Arc<str>)> {
+fn turn(task: &Task<'_>, number: u64) -> Option<(usize, Arc<str>)> {
     let place = number as usize % task.predictors.len().max(1);
     task.predictors.get(place).map(|(path, _)| (place, path.clone()))
 }

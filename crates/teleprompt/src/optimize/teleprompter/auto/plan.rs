@@ -1,7 +1,7 @@
 //! Which kind of move comes next.
 
 /// A kind of move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// Labelled demonstrations.
     Labels,
@@ -11,6 +11,10 @@ pub(super) enum Kind {
     Ground,
     /// Instructions from reflection on runs.
     Reflect,
+    /// Rules induced from labelled examples.
+    Rules,
+    /// Other instructions, after a look at those that were tried.
+    Vary,
 }
 
 impl Kind {
@@ -20,6 +24,8 @@ impl Kind {
             Kind::Bootstrap => "bootstrapped demos",
             Kind::Ground => "grounded instructions",
             Kind::Reflect => "reflection",
+            Kind::Rules => "rules",
+            Kind::Vary => "other instructions",
         }
     }
 }
