@@ -58,6 +58,7 @@ fn ran(i: usize) -> Event {
         order: 0,
         inputs: fields(i),
         outputs: record! { label: "a" },
+        evidence: Default::default(),
         error: None,
     };
     let split = if i.is_multiple_of(3) { Split::Train } else { Split::Val };
@@ -92,7 +93,7 @@ fn event() -> impl Strategy<Value = Event> {
             let mut state = ProgramState::default();
             let instructions = Some(Arc::from(origin.as_str()));
             state.insert("predict", Parameters { instructions, ..Parameters::default() });
-            Event::Proposed { candidate, origin, parents, state: Arc::new(state) }
+            Event::Proposed { candidate, origin, parents, state: state.into() }
         },
     );
     let ran = (0..40u8, hash(), 0..3u8, 0..2u64, number(), number(), usage.clone()).prop_map(
@@ -356,7 +357,7 @@ fn a_candidate_is_shown_with_what_was_asked_for_it() {
             candidate: hash.into(),
             origin: "by hand".into(),
             parents: Vec::new(),
-            state: Arc::new(state),
+            state: state.into(),
         }
     };
     let ask = |key: &str, answer: &str| Event::Asked {
@@ -387,8 +388,8 @@ fn a_candidate_is_shown_with_what_was_asked_for_it() {
     assert_eq!(what("aaa1"), ["for two"]);
     assert_eq!(what("aab2"), ["for one"]);
     assert_eq!(what("abc3"), ["for three"]);
-    let state = archive.parameters("aab2").unwrap();
-    assert_eq!(state.get("predict").unwrap().instructions.as_deref(), Some("Look twice."));
+    let state = archive.solution("aab2").unwrap();
+    assert_eq!(state.first().get("predict").unwrap().instructions.as_deref(), Some("Look twice."));
     assert_eq!(archive.candidate("aab").unwrap().candidate, "aab2");
     assert!(archive.candidate("aa").unwrap_err().to_string().contains("several"));
     assert!(archive.candidate("x").unwrap_err().to_string().contains("no candidate"));

@@ -29,7 +29,7 @@ fn script(advice: &'static str) -> ScriptedLm {
 fn reward(_: &Record, p: &Prediction) -> Score {
     match p["answer"] == "good" {
         true => Score::from(1.0),
-        false => Score { value: 0.25, feedback: Some("the answer is not good".into()) },
+        false => Score::from(0.25).with_feedback("the answer is not good"),
     }
 }
 
@@ -89,7 +89,7 @@ async fn parameters_laid_over_stay_in_force_below_the_advice() {
     assert_eq!(paths(&program), ["inner.query", "inner.answer"]);
     let mut state = instructed("inner.query", "Search well.");
     let demos = vec![record! { query: "demo query", answer: "demo answer" }];
-    state.insert("inner.answer", Parameters { demos, ..Parameters::default() });
+    state.insert("inner.answer", Parameters { demos: Some(demos), ..Parameters::default() });
     let cx = context(&lm).with_candidate(Arc::new(state));
     program.call(&cx, ask()).await.unwrap();
     let requests = lm.requests();

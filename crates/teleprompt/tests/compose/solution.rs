@@ -153,7 +153,7 @@ async fn a_solution_runs_as_a_candidate() {
 fn two_members() -> Solution {
     let mut rich = instructed("query", "Search.");
     let demos = vec![record! { query: "q", answer: "a" }];
-    rich.insert("answer", Parameters { demos, ..Parameters::default() });
+    rich.insert("answer", Parameters { demos: Some(demos), ..Parameters::default() });
     let poor = instructed("answer", "Answer.");
     Solution::ensemble([Arc::new(rich), Arc::new(poor)], Vote::First).unwrap()
 }
@@ -169,10 +169,10 @@ fn an_ensemble_that_is_saved_loads_again() {
     // What is in force is saved, so that it holds whatever the program as written becomes.
     let [rich, poor] = loaded.solution().members() else { panic!("two members") };
     assert_eq!(rich.get("query").unwrap().instructions.as_deref(), Some("Search."));
-    assert_eq!(rich.get("answer").unwrap().demos.len(), 1);
+    assert_eq!(rich.get("answer").unwrap().demos().len(), 1);
     assert_eq!(poor.get("query").unwrap().instructions.as_deref(), Some("Write a query."));
     assert_eq!(poor.get("answer").unwrap().instructions.as_deref(), Some("Answer."));
-    assert!(poor.get("answer").unwrap().demos.is_empty());
+    assert!(poor.get("answer").unwrap().demos().is_empty());
     let again = dir.path().join("again.json");
     loaded.save(&again).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap());

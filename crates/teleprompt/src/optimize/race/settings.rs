@@ -9,7 +9,7 @@ use crate::optimize::search::named;
 /// ones, and only an entrant that ran on all of them can win.
 ///
 /// In settings a bare name has the defaults: `"wilcoxon"` is
-/// `{"wilcoxon": {"start": 10, "step": 5, "alpha": 0.25}}`. The defaults are for about a hundred
+/// `{"wilcoxon": {"start": 10, "step": 5, "alpha": 0.35}}`. The defaults are for about a hundred
 /// examples. Settings below the least that makes sense are raised to it.
 ///
 /// ```
@@ -72,7 +72,7 @@ pub enum Race {
         step: usize,
         /// Dropped at a p-value or chance below this, from 0 to 1; higher drops more. It is no
         /// level of significance of the whole race: an entrant is tested several times, and what
-        /// is wanted is a winner at few runs, not a proof. Default: 0.25.
+        /// is wanted is a winner at few runs, not a proof. Default: 0.35.
         #[serde(default = "alpha")]
         alpha: f64,
     },
@@ -145,5 +145,5 @@ fn step() -> usize {
 }
 
 fn alpha() -> f64 {
-    0.25
+    0.35
 }

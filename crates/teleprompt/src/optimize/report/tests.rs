@@ -19,6 +19,7 @@ fn report(improved: bool) -> Report {
         split: "test".into(),
         baseline: side(0.0),
         winner: side(1.0),
+        candidate: "c0ffee".into(),
         improved,
         verdict: "what came of it".into(),
         difference: 1.0,

@@ -54,7 +54,7 @@ impl<'s> Moves<'s> {
         // As many as allowed, then half, then as many again but others, and so on: small LMs may lose the
         // thread over many.
         let most = self.auto.max_labeled_demos;
-        let k = if number % 2 == 0 { most } else { most.div_ceil(2) };
+        let k = if number.is_multiple_of(2) { most } else { most.div_ceil(2) };
         let recipe = LabeledFewShot { k, calibration_examples: self.auto.calibration_examples };
         let rng = task.rng("auto labels").derive(&number.to_string());
         recipe.candidate(task, &rng, &format!("{k} labelled demos, draw {}", number + 1)).await

@@ -52,7 +52,7 @@ impl Evolution<'_, '_> {
         };
         let (a, b) = (parent(merge.a), parent(merge.b));
         let n = places.len();
-        if after < a.max(b) {
+        if !is_worth(after, [a, b]) {
             let why = format!(
                 "{after:.4} in sum on {n} validation examples, its parents {a:.4} and {b:.4}"
             );
@@ -62,5 +62,23 @@ impl Evolution<'_, '_> {
         let turn = |id: usize| self.members.get(id).map_or(0, |member| member.turn);
         let turn = turn(merge.a).max(turn(merge.b));
         self.admit(child, vec![merge.a, merge.b], turn).await
+    }
+}
+
+/// Whether a merge with this sum of scores is to be validated.
+fn is_worth(merged: f64, parents: [f64; 2]) -> bool {
+    parents.iter().all(|parent| merged >= *parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_must_be_no_worse_than_either_parent() {
+        assert!(is_worth(2.0, [2.0, 1.0]));
+        assert!(is_worth(0.0, [0.0, 0.0]));
+        assert!(!is_worth(1.5, [2.0, 1.0]));
+        assert!(!is_worth(1.5, [1.0, 2.0]));
     }
 }
