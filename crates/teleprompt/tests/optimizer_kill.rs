@@ -37,10 +37,13 @@ async fn every_recipe_survives_three_kills() {
 
 #[tokio::test]
 async fn wrong_recipes_do_not_survive() {
-    let said = ["lost 3 calls", "lost 1 calls", "compiled again"];
+    // What wavers may be found on the way already: after a kill it wants something else.
+    let said: [&[&str]; 3] =
+        [&["lost 3 calls"], &["lost 1 calls"], &["compiled again", "asked again"]];
     for (fault, words) in WHEN_KILLED.into_iter().zip(said) {
         let finding = kill::check(&wrong::case(fault), 1, "killed_child").await;
         let finding = finding.expect_err(&format!("{fault:?} is not found"));
-        assert!(finding.contains(words), "{fault:?}: {finding}");
+        let named = words.iter().any(|word| finding.contains(word));
+        assert!(named, "{fault:?}: {finding}");
     }
 }
