@@ -311,8 +311,12 @@ fn beside_auto(rows: &[&Row]) -> String {
 
 fn line(row: &Row) -> String {
     let percent = |x: f64| format!("{:.1}", 100.0 * x);
+    let p = match row.p_value {
+        p if p < 0.0001 => "< 0.0001".to_owned(),
+        p => format!("{p:.4}"),
+    };
     format!(
-        "| {}{} | {} | {} to {} | {:+.1} | {:+.1} to {:+.1} | {:.4} | {} | {} | {} | {} | {} | {:.0} |",
+        "| {}{} | {} | {} to {} | {:+.1} | {:+.1} to {:+.1} | {p} | {} | {} | {} | {} | {} | {:.0} |",
         row.recipe,
         if row.stopped.is_some() { " (cut off)" } else { "" },
         percent(row.score),
@@ -321,7 +325,6 @@ fn line(row: &Row) -> String {
         100.0 * row.difference,
         100.0 * row.difference_ci.0,
         100.0 * row.difference_ci.1,
-        row.p_value,
         row.returned,
         row.candidates,
         row.calls,

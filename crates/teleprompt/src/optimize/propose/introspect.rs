@@ -63,6 +63,7 @@ pub async fn introspect(
     question.rollout = rollout;
     let asked = task.ask(question).await?;
     if let Some(error) = asked.error {
+        let error = error.lines().next().unwrap_or_default();
         return Ok(Err(format!("the question failed: {error}")));
     }
     let text = words::tidy(asked.outputs.str("rule").unwrap_or_default());

@@ -156,6 +156,7 @@ impl Reflect {
 pub(super) async fn answer(task: &Task<'_>, question: Question<'_>, output: &str) -> Result<Draft> {
     let asked = task.ask(question).await?;
     if let Some(error) = asked.error {
+        let error = error.lines().next().unwrap_or_default();
         return Ok(Err(format!("the question failed: {error}")));
     }
     let text = words::tidy(asked.outputs.str(output).unwrap_or_default());

@@ -104,6 +104,8 @@ pub(in crate::optimize) fn text_of(
     output: &str,
 ) -> Result<Option<String>> {
     if let Some(error) = &asked.error {
+        // The journal has all of it.
+        let error = error.lines().next().unwrap_or_default();
         task.note(format!("no {what}: {error}"))?;
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use teleprompt_core::Result;
 
 use self::moves::Moves;
-use self::plan::{Kind, Plan};
+use self::plan::{Kind, Move, Plan};
 use crate::optimize::race::Race;
 use crate::optimize::{Candidate, Cost, Optimizer, Racing, Sizes, Task};
 
@@ -17,10 +17,11 @@ use crate::optimize::{Candidate, Cost, Optimizer, Racing, Sizes, Task};
 /// There are six kinds of moves, each from the best candidate so far: labelled demonstrations,
 /// bootstrapped demonstrations, rules induced from labels, instructions grounded in data and program,
 /// instructions from reflection on runs with feedback, and other instructions after a look at those
-/// that were tried. Every kind is tried a few times, few-shot first; after that
-/// the kind with the highest gain per run is tried next. Candidates race, so that one that is
+/// that were tried. Every move is tried once, few-shot first, instructions for one predictor at a time;
+/// after that the move that promises most for a run is next: what it gained, less for each failure in
+/// a row. Candidates race, so that one that is
 /// clearly worse is dropped after a few examples. It ends when the budget is used up, when no
-/// example is left to gain, or when no kind of move has gained for a while; remarks in the report
+/// example is left to gain, or when no move has gained for a while; remarks in the report
 /// say what it did and why.
 ///
 /// Cost: `budget` program runs and at most as many questions as moves. Use it when you do not know
@@ -43,7 +44,7 @@ pub struct Auto {
     pub instructions: bool,
     /// Train examples that a reflection looks at. Default: 6.
     pub reflection_minibatch_size: usize,
-    /// How often each kind of move may fail in a row before the search ends. Default: 6.
+    /// How often each move may fail in a row before the search ends. Default: 6.
     pub patience: usize,
     /// How much evaluation a candidate earns. Default: `wilcoxon`.
     pub race: Race,
@@ -83,25 +84,29 @@ impl Auto {
         }
     }
 
-    fn kinds(&self, task: &Task<'_>) -> Vec<Kind> {
-        let mut kinds = Vec::new();
-        if !task.train.is_empty() && self.max_labeled_demos > 0 {
-            kinds.push(Kind::Labels);
+    /// What may be tried, in the order of the first tries.
+    fn moves(&self, task: &Task<'_>) -> Vec<Move> {
+        let learns = !task.train.is_empty();
+        let whole = |kind| Move { kind, predictor: None };
+        let mut moves = Vec::new();
+        if learns && self.max_labeled_demos > 0 {
+            moves.push(whole(Kind::Labels));
         }
-        if !task.train.is_empty() && self.max_bootstrapped_demos > 0 {
-            kinds.push(Kind::Bootstrap);
+        if learns && self.max_bootstrapped_demos > 0 {
+            moves.push(whole(Kind::Bootstrap));
         }
-        if self.instructions {
-            if !task.train.is_empty() {
-                kinds.push(Kind::Rules);
-            }
-            kinds.push(Kind::Ground);
-            if !task.train.is_empty() && self.reflection_minibatch_size > 0 {
-                kinds.push(Kind::Reflect);
-            }
-            kinds.push(Kind::Vary);
+        let reflects = learns && self.reflection_minibatch_size > 0;
+        let kinds = [
+            (Kind::Rules, learns),
+            (Kind::Ground, true),
+            (Kind::Reflect, reflects),
+            (Kind::Vary, true),
+        ];
+        for (kind, _) in kinds.into_iter().filter(|(_, able)| *able && self.instructions) {
+            let each = 0..task.predictors.len();
+            moves.extend(each.map(|place| Move { kind, predictor: Some(place) }));
         }
-        kinds
+        moves
     }
 }
 
@@ -129,7 +134,7 @@ impl Optimizer for Auto {
             task,
             racing: Racing::new(task, &self.race),
             moves: Moves::new(self),
-            plan: Plan::new(self.kinds(task), self.patience),
+            plan: Plan::new(self.moves(task), self.patience),
             budget: self.budget(task),
             best: 0.0,
         };
@@ -175,29 +180,38 @@ impl Searching<'_, '_, '_> {
             self.task.note("auto: every validation example has the full score")?;
             return Ok(false);
         }
-        let Some((kind, why)) = self.plan.next() else {
+        let Some((what, why)) = self.plan.next() else {
             self.task.note(format!(
-                "auto: no kind of move gained in its last {} tries; {} of {} runs used",
+                "auto: no move gained in its last {} tries; {} of {} runs used",
                 self.auto.patience, used, self.budget
             ))?;
             return Ok(false);
         };
         let from = self.task.winner();
-        let candidate = self.moves.make(self.task, kind, &from).await?;
-        let gain = match candidate {
+        let gain = match self.moves.make(self.task, &what, &from).await? {
             Some(candidate) => self.race(&candidate).await?,
             None => None,
         };
         self.best += gain.unwrap_or(0.0);
         let spent = self.task.used().runs - used;
-        self.plan.learn(kind, gain.unwrap_or(0.0), spent);
-        let what = match gain {
+        self.plan.learn(&what, gain.unwrap_or(0.0), spent);
+        let result = match gain {
             None => "nothing new to try".to_owned(),
             Some(gain) if gain > 0.0 => format!("{:.4}, a gain of {gain:.4}", self.best),
             Some(_) => format!("no gain on {:.4}", self.best),
         };
-        self.task.note(format!("auto: {} ({why}): {what}; {spent} runs", kind.name()))?;
+        let name = self.name(&what);
+        self.task.note(format!("auto: {name} ({why}): {result}; {spent} runs"))?;
         Ok(true)
+    }
+
+    fn name(&self, what: &Move) -> String {
+        let several = self.task.predictors.len() > 1;
+        let path = what.predictor.filter(|_| several).and_then(|i| self.task.predictors.get(i));
+        match path {
+            Some((path, _)) => format!("{} for {path}", what.kind.name()),
+            None => what.kind.name().to_owned(),
+        }
     }
 
     /// The gain of a candidate over the best so far; none if it was in the race before.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use teleprompt_core::{Parameters, ProgramState, Record, Result};
 
 use super::Auto;
-use super::plan::Kind;
+use super::plan::{Kind, Move};
 use crate::optimize::propose::{
     Attempt, Ground, Grounded, Reflect, Subject, induce_rules, labeled_demos, observations,
     vary_instructions,
@@ -14,7 +14,7 @@ use crate::optimize::propose::{
 use crate::optimize::study::{Run, Split};
 use crate::optimize::teleprompter::infer_rules::ruled;
 use crate::optimize::teleprompter::{BootstrapFewShot, LabeledFewShot};
-use crate::optimize::{Candidate, Task};
+use crate::optimize::{Candidate, Task, mean_score};
 
 /// Rules of an induction, and the examples that it sees.
 const RULES: usize = 10;
@@ -29,7 +29,7 @@ const TEMPERATURE: f64 = 1.0;
 /// Makes moves; it counts them, so that no two are the same.
 pub(super) struct Moves<'s> {
     auto: &'s Auto,
-    made: BTreeMap<Kind, u64>,
+    made: BTreeMap<Move, u64>,
     /// Looked at once, when the first instructions are written.
     ground: Option<Ground>,
     /// By predictor.
@@ -64,20 +64,21 @@ impl<'s> Moves<'s> {
     pub async fn make(
         &mut self,
         start: &Task<'_>,
-        kind: Kind,
+        what: &Move,
         from: &Candidate,
     ) -> Result<Option<Candidate>> {
-        let made = self.made.entry(kind).or_default();
+        let made = self.made.entry(what.clone()).or_default();
         let number = *made;
         *made += 1;
         let task = start.based_on(from);
-        match kind {
+        let place = what.predictor.unwrap_or_default();
+        match what.kind {
             Kind::Labels => self.labels(&task, number).await.map(Some),
             Kind::Bootstrap => self.bootstrap(&task, number).await.map(Some),
-            Kind::Ground => self.grounded(&task, number).await,
-            Kind::Reflect => self.reflected(&task, number).await,
-            Kind::Rules => self.rules(start, &task, number).await,
-            Kind::Vary => self.varied(&task, number).await,
+            Kind::Ground => self.grounded(&task, place, number).await,
+            Kind::Reflect => self.reflected(&task, place, number).await,
+            Kind::Rules => self.rules(start, &task, place, number).await,
+            Kind::Vary => self.varied(&task, place, number).await,
         }
     }
 
@@ -101,9 +102,9 @@ impl<'s> Moves<'s> {
             max_bootstrapped_demos: wanted,
             // Labels fill up one time in two: they may be wrong where accepted runs are not.
             max_labeled_demos: if number.is_multiple_of(2) {
-                self.auto.max_labeled_demos
-            } else {
                 wanted
+            } else {
+                self.auto.max_labeled_demos
             },
             calibration_examples: self.auto.calibration_examples,
             ..BootstrapFewShot::default()
@@ -111,9 +112,14 @@ impl<'s> Moves<'s> {
         recipe.candidate(task, &order, &rng, &format!("bootstrap {}", number + 1)).await
     }
 
-    /// New instructions for one predictor, in turn.
-    async fn grounded(&mut self, task: &Task<'_>, number: u64) -> Result<Option<Candidate>> {
-        let Some((place, path)) = turn(task, number) else { return Ok(None) };
+    /// New instructions for one predictor.
+    async fn grounded(
+        &mut self,
+        task: &Task<'_>,
+        place: usize,
+        number: u64,
+    ) -> Result<Option<Candidate>> {
+        let Some(path) = path_of(task, place) else { return Ok(None) };
         let ground = match self.ground.take() {
             Some(ground) => ground,
             None => Grounded::default().ground(task).await?,
@@ -127,17 +133,18 @@ impl<'s> Moves<'s> {
         self.instructed(task, &path, text, &format!("grounded instructions {}", number + 1))
     }
 
-    /// Rules for one predictor, in turn, behind the instructions that the search started with: rules
+    /// Rules for one predictor, behind the instructions that the search started with: rules
     /// on rules would only grow.
     async fn rules(
         &self,
         start: &Task<'_>,
         task: &Task<'_>,
+        place: usize,
         number: u64,
     ) -> Result<Option<Candidate>> {
-        let Some((place, path)) = turn(task, number) else { return Ok(None) };
+        let Some(path) = path_of(task, place) else { return Ok(None) };
         let Some((_, signature)) = start.predictors.get(place) else { return Ok(None) };
-        let mut rng = task.rng("auto rules").derive(&number.to_string());
+        let mut rng = task.rng("auto rules").derive(&path).derive(&number.to_string());
         let labeled = labeled_demos(signature, &task.train, EXAMPLES, &mut rng);
         let mut examples: Vec<Record> = labeled.into_iter().map(|(_, demo)| demo).collect();
         if examples.is_empty() {
@@ -148,8 +155,13 @@ impl<'s> Moves<'s> {
         self.instructed(task, &path, text, &format!("rules {}", number + 1))
     }
 
-    async fn varied(&self, task: &Task<'_>, number: u64) -> Result<Option<Candidate>> {
-        let Some((place, path)) = turn(task, number) else { return Ok(None) };
+    async fn varied(
+        &self,
+        task: &Task<'_>,
+        place: usize,
+        number: u64,
+    ) -> Result<Option<Candidate>> {
+        let Some(path) = path_of(task, place) else { return Ok(None) };
         let past = self.tried(&path);
         let rollouts = number..number + 1;
         let texts = vary_instructions(task, place, past, rollouts, TEMPERATURE).await?;
@@ -157,11 +169,17 @@ impl<'s> Moves<'s> {
         self.instructed(task, &path, text, &format!("other instructions {}", number + 1))
     }
 
-    async fn reflected(&self, task: &Task<'_>, number: u64) -> Result<Option<Candidate>> {
-        let Some((place, path)) = turn(task, number) else { return Ok(None) };
-        let mut rng = task.rng("auto reflection").derive(&number.to_string());
+    async fn reflected(
+        &self,
+        task: &Task<'_>,
+        place: usize,
+        number: u64,
+    ) -> Result<Option<Candidate>> {
+        let Some(path) = path_of(task, place) else { return Ok(None) };
+        let mut rng = task.rng("auto reflection").derive(&path).derive(&number.to_string());
         let places = rng.sample(task.train.len(), self.auto.reflection_minibatch_size);
         let runs = task.runs(task.base(), Split::Train, &places).await?;
+        let before: f64 = runs.iter().map(|run| run.score).sum();
         // What went well teaches little.
         let poor: Vec<Run> = runs.into_iter().filter(|run| run.score < 1.0).collect();
         let seen = observations(&path, &poor, &mut rng);
@@ -172,13 +190,36 @@ impl<'s> Moves<'s> {
         let subject = Subject { path: &path, signature, current };
         match Reflect::default().propose(task, subject, &seen, number).await? {
             Ok(text) => {
-                self.instructed(task, &path, Some(text), &format!("reflection {}", number + 1))
+                let origin = format!("reflection {}", number + 1);
+                let candidate = self.instructed(task, &path, Some(text), &origin)?;
+                self.better_there(task, candidate, &places, before).await
             }
             Err(why) => {
                 task.note(format!("auto: reflection on {path} gave nothing: {why}"))?;
                 Ok(None)
             }
         }
+    }
+
+    /// The candidate, if it does better on the examples that it was made from: only then is it worth
+    /// a race.
+    async fn better_there(
+        &self,
+        task: &Task<'_>,
+        candidate: Option<Candidate>,
+        places: &[usize],
+        before: f64,
+    ) -> Result<Option<Candidate>> {
+        let Some(candidate) = candidate else { return Ok(None) };
+        let runs = task.runs(&candidate, Split::Train, places).await?;
+        let (after, n) = (runs.iter().map(|run| run.score).sum::<f64>(), runs.len());
+        if after > before {
+            return Ok(Some(candidate));
+        }
+        let why =
+            format!("{after:.2} in sum on the {n} examples it reflects on, before {before:.2}");
+        task.decide(&candidate, false, Some(mean_score(&runs)), n, why)?;
+        Ok(None)
     }
 
     fn instructed(
@@ -196,8 +237,6 @@ impl<'s> Moves<'s> {
     }
 }
 
-/// The predictor whose turn it is.
-fn turn(task: &Task<'_>, number: u64) -> Option<(usize, Arc<str>)> {
-    let place = number as usize % task.predictors.len().max(1);
-    task.predictors.get(place).map(|(path, _)| (place, path.clone()))
+fn path_of(task: &Task<'_>, place: usize) -> Option<Arc<str>> {
+    task.predictors.get(place).map(|(path, _)| path.clone())
 }
