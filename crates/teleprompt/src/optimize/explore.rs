@@ -37,23 +37,28 @@ pub async fn explore<S: Search>(
 ) -> Result<Candidate> {
     let mut racing = Racing::new(task, race);
     racing.enter_base().await?;
+    let mut entered: Vec<(S::Point, usize, usize)> = Vec::new();
     loop {
-        let mut batch = Vec::new();
-        while batch.len() < racing.racer.batch() {
+        let mut batch = 0;
+        while batch < racing.racer.batch() {
             let Some(point) = search.ask() else { break };
             let entrant = racing.enter(make, &point).await?;
-            batch.push((point, entrant));
+            entered.push((point, entrant, 0));
+            batch += 1;
         }
-        if batch.is_empty() {
+        if batch == 0 {
             break;
         }
         racing.run().await?;
-        for (point, entrant) in &batch {
+        racing.conclude_new()?;
+        // What was promoted has a better founded score now than when it was told first.
+        for (point, entrant, told) in &mut entered {
             let standing = racing.racer.standing(*entrant);
-            search.tell(point, Told { mean: standing.mean, n: standing.n });
-            racing.conclude(*entrant)?;
+            if standing.n > *told {
+                *told = standing.n;
+                search.tell(point, Told { mean: standing.mean, n: standing.n });
+            }
         }
-        racing.conclude_promoted()?;
     }
     racing.finish().await
 }
@@ -75,7 +80,10 @@ struct Entrant {
     folds: Vec<Candidate>,
     /// By example.
     runs: Vec<Option<Run>>,
-    concluded: bool,
+    /// The examples that the last word on it rests on.
+    concluded: Option<usize>,
+    /// It was said that it is out.
+    out: bool,
 }
 
 impl<'t, 'a> Racing<'t, 'a> {
@@ -137,7 +145,7 @@ impl<'t, 'a> Racing<'t, 'a> {
 
     fn keep(&mut self, candidate: Candidate, folds: Vec<Candidate>) {
         let runs = vec![None; self.pool.val.len()];
-        self.entrants.push(Entrant { candidate, folds, runs, concluded: false });
+        self.entrants.push(Entrant { candidate, folds, runs, concluded: None, out: false });
     }
 
     /// Runs what the race wants run until every entrant is judged.
@@ -205,31 +213,33 @@ impl<'t, 'a> Racing<'t, 'a> {
     pub fn conclude(&mut self, entrant: usize) -> Result<bool> {
         let standing = self.racer.standing(entrant);
         let Some(entered) = self.entrants.get_mut(entrant) else { return Ok(false) };
+        entered.concluded = Some(standing.n);
         let candidate = entered.candidate.clone();
-        match standing.state {
+        let (mean, n) = (standing.mean, standing.n);
+        let why = match standing.state {
             State::Complete => {
-                entered.concluded = true;
                 let runs: Vec<Run> = entered.runs.iter().flatten().cloned().collect();
-                self.task.consider(&candidate, &runs)
+                return self.task.consider(&candidate, &runs);
             }
-            State::Pruned { why } => {
-                entered.concluded = true;
-                let (mean, n) = (standing.mean, standing.n);
-                self.task.decide(&candidate, false, Some(mean), n, why).map(|()| false)
-            }
+            State::Pruned { why } => why,
             State::Racing => {
-                let (mean, n) = (standing.mean, standing.n);
-                let why = format!("{mean:.4} on {n} validation examples, not run on all of them");
-                self.task.decide(&candidate, false, Some(mean), n, why).map(|()| false)
+                format!("{mean:.4} on {n} validation examples, not run on all of them")
             }
-        }
+        };
+        self.task.decide(&candidate, false, Some(mean), n, why).map(|()| false)
     }
 
-    /// Concludes entrants that a promotion completed.
-    fn conclude_promoted(&mut self) -> Result<()> {
+    /// Concludes entrants about which more is known than when they were concluded last.
+    fn conclude_new(&mut self) -> Result<()> {
         for entrant in 0..self.entrants.len() {
-            let open = self.entrants.get(entrant).is_some_and(|e| !e.concluded);
-            if open && self.racer.standing(entrant).state != State::Racing {
+            let standing = self.racer.standing(entrant);
+            let last = self.entrants.get(entrant).and_then(|e| e.concluded);
+            let pruned = matches!(standing.state, State::Pruned { .. });
+            let said = self.entrants.get(entrant).is_some_and(|e| e.out);
+            if last != Some(standing.n) || (pruned && !said) {
+                if let Some(entered) = self.entrants.get_mut(entrant) {
+                    entered.out = pruned;
+                }
                 self.conclude(entrant)?;
             }
         }
@@ -243,7 +253,7 @@ impl<'t, 'a> Racing<'t, 'a> {
     pub async fn finish(mut self) -> Result<Candidate> {
         self.racer.finish();
         self.run().await?;
-        self.conclude_promoted()?;
+        self.conclude_new()?;
         Ok(self.task.winner())
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Entrant {
     pub(super) n: usize,
     invalid: usize,
     pub(super) pruned: Option<String>,
+    /// It is run on all examples whatever the race, and takes no seat in a bracket.
+    pub(super) whole: bool,
 }
 
 impl Entrant {
@@ -147,19 +149,19 @@ impl Racer {
 
     /// One more entrant; its number, counted from 0. The first is usually the baseline.
     pub fn enter(&mut self) -> usize {
-        self.enter_to(self.first_target())
+        self.enter_to(self.first_target(), false)
     }
 
     /// One more entrant that is run on all examples whatever the race: the baseline, so that there is
     /// something complete to compare with.
     pub fn enter_whole(&mut self) -> usize {
-        self.enter_to(self.order.len())
+        self.enter_to(self.order.len(), true)
     }
 
-    fn enter_to(&mut self, target: usize) -> usize {
+    fn enter_to(&mut self, target: usize, whole: bool) -> usize {
         let scores = vec![None; self.order.len()];
         let (n, invalid, pruned) = (0, 0, None);
-        self.entrants.push(Entrant { scores, target, asked: 0, n, invalid, pruned });
+        self.entrants.push(Entrant { scores, target, asked: 0, n, invalid, pruned, whole });
         self.entrants.len() - 1
     }
 

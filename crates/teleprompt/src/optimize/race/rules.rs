@@ -61,11 +61,14 @@ impl Racer {
     fn halve(&mut self, factor: usize) -> bool {
         let (all, size) = (self.order.len(), self.batch());
         let mut decided = false;
-        for bracket in self.entrants.chunks_mut(size) {
+        let mut seated: Vec<&mut Entrant> =
+            self.entrants.iter_mut().filter(|entrant| !entrant.whole).collect();
+        for bracket in seated.chunks_mut(size) {
             if bracket.len() < size && !self.finished {
                 continue;
             }
-            let mut racing: Vec<&mut Entrant> = bracket.iter_mut().filter(|e| e.racing()).collect();
+            let mut racing: Vec<&mut Entrant> =
+                bracket.iter_mut().map(|e| &mut **e).filter(|e| e.racing()).collect();
             if racing.is_empty() {
                 continue;
             }

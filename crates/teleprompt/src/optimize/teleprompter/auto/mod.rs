@@ -24,7 +24,7 @@ use crate::optimize::{Candidate, Cost, Optimizer, Racing, Sizes, Task};
 /// example is left to gain, or when no move has gained for a while; remarks in the report
 /// say what it did and why.
 ///
-/// Cost: `budget` program runs and at most as many questions as moves. Use it when you do not know
+/// Cost: `budget` program runs, which the last move may exceed, and at most as many questions as moves. Use it when you do not know
 /// which recipe fits.
 /// Source: ours; the choice among moves is a bandit with optimism (Auer et al. 2002).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct Auto {
     pub reflection_minibatch_size: usize,
     /// How often each move may fail in a row before the search ends. Default: 6.
     pub patience: usize,
+    /// The best score there is; the search ends when every validation example has it. Default: 1.
+    pub perfect_score: f64,
     /// How much evaluation a candidate earns. Default: `wilcoxon`.
     pub race: Race,
 }
@@ -60,6 +62,7 @@ impl Default for Auto {
             instructions: true,
             reflection_minibatch_size: 6,
             patience: 6,
+            perfect_score: 1.0,
             race: Race::wilcoxon(),
         }
     }
@@ -124,8 +127,12 @@ impl Optimizer for Auto {
         self.instructions
     }
     fn cost(&self, sizes: Sizes) -> Cost {
-        let runs = self.runs_for(sizes.val);
-        Cost { runs, questions: if self.instructions { runs / 10 + 8 } else { 0 } }
+        // The last move may go beyond the budget: a race, and the runs that its candidate is made of.
+        let calibration = self.calibration_examples.min(sizes.train);
+        let made = (sizes.train + calibration).max(2 * self.reflection_minibatch_size);
+        let runs = self.runs_for(sizes.val).max(sizes.val as u64) + (sizes.val + made) as u64;
+        let tries = (4 * sizes.predictors * self.patience) as u64 + runs / 5;
+        Cost { runs, questions: if self.instructions { tries + 20 } else { 0 } }
     }
 
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
@@ -176,7 +183,8 @@ impl Searching<'_, '_, '_> {
             self.task.note(format!("auto: the budget of {} runs is used up", self.budget))?;
             return Ok(false);
         }
-        if self.best >= 1.0 {
+        // A mean above it says that the setting is not for this metric.
+        if (self.best - self.auto.perfect_score).abs() < 1e-9 {
             self.task.note("auto: every validation example has the full score")?;
             return Ok(false);
         }
@@ -194,7 +202,8 @@ impl Searching<'_, '_, '_> {
         };
         self.best += gain.unwrap_or(0.0);
         let spent = self.task.used().runs - used;
-        self.plan.learn(&what, gain.unwrap_or(0.0), spent);
+        let scale = self.auto.perfect_score.abs().max(self.best.abs()).max(1e-9);
+        self.plan.learn(&what, gain.unwrap_or(0.0) / scale, spent);
         let result = match gain {
             None => "nothing new to try".to_owned(),
             Some(gain) if gain > 0.0 => format!("{:.4}, a gain of {gain:.4}", self.best),

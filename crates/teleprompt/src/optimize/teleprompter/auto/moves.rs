@@ -180,8 +180,10 @@ impl<'s> Moves<'s> {
         let places = rng.sample(task.train.len(), self.auto.reflection_minibatch_size);
         let runs = task.runs(task.base(), Split::Train, &places).await?;
         let before: f64 = runs.iter().map(|run| run.score).sum();
-        // What went well teaches little.
-        let poor: Vec<Run> = runs.into_iter().filter(|run| run.score < 1.0).collect();
+        // What went as well as can be teaches little.
+        let scores = runs.iter().map(|run| run.score);
+        let top = scores.fold(self.auto.perfect_score, f64::max);
+        let poor: Vec<Run> = runs.into_iter().filter(|run| run.score < top).collect();
         let seen = observations(&path, &poor, &mut rng);
         let Some((_, signature)) = task.predictors.get(place).filter(|_| !seen.is_empty()) else {
             return Ok(None);
