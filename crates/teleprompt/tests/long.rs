@@ -12,7 +12,7 @@ mod optimizer_suite;
 mod storm;
 
 use optimizer_suite::cases::CASES;
-use optimizer_suite::kill;
+use optimizer_suite::{kill, pairs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "about a minute"]
@@ -38,4 +38,16 @@ async fn every_recipe_survives_thirty_kills() {
         }
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// `TELEPROMPT_AUTO_TABLE=FILE` writes the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a minute or two"]
+async fn auto_is_as_good_as_the_best_single_recipe() {
+    let (table, passed) = pairs::all().await;
+    println!("{table}");
+    if let Some(out) = std::env::var_os("TELEPROMPT_AUTO_TABLE") {
+        std::fs::write(out, &table).unwrap();
+    }
+    assert!(passed >= 5, "{passed} of 6\n{table}");
 }

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod kill;
 pub mod lm;
 pub mod odds;
+pub mod pairs;
 pub mod run;
 pub mod toy;
 pub mod toys;
