@@ -300,6 +300,38 @@ async fn too_little_data_gives_a_result_that_says_what_it_is_worth() {
 }
 
 #[tokio::test]
+async fn a_mistyped_label_is_told_and_makes_no_demonstration() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut examples: Vec<Example> = data(80).iter().cloned().collect();
+    for i in [3, 7] {
+        examples[i].fields.insert("label", "c");
+    }
+    let (cx, _) = context(u64::MAX);
+    let recipe = LabeledFewShot { k: 60, ..Default::default() };
+    let done = compiler(recipe, &dir)
+        .test(&data(80))
+        .compile(&cx, &program(), &Dataset::new("made up", examples))
+        .await
+        .unwrap();
+    let told = done.report.notes.join("\n");
+    assert!(told.contains("2 of 80 train examples do not fit"), "{told}");
+    assert!(told.contains("train example 4"), "{told}");
+    let path = dir.path().join("saved.json");
+    done.program.save(&path).unwrap();
+    Tuned::load(program(), &path).unwrap();
+}
+
+#[tokio::test]
+async fn test_examples_that_were_trained_on_prove_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cx, _) = context(u64::MAX);
+    let compiler = compiler(LabeledFewShot::default(), &dir).test(&data(40));
+    let report = compiler.compile(&cx, &program(), &data(80)).await.unwrap().report;
+    assert_eq!(report.split, "used");
+    assert!(report.notes.join("\n").contains("40 of 40 test examples"), "{:?}", report.notes);
+}
+
+#[tokio::test]
 async fn a_user_can_run_the_search_from_a_loop_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let (cx, paid) = context(u64::MAX);

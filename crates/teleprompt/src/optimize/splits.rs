@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use teleprompt_core::Result;
+use teleprompt_core::{Example, Field, Record, Result, Signature};
 
 use crate::data::{Dataset, Rng, Share, Splitter};
+use crate::saved::check::fit_demo;
 
 /// The smallest split that is set aside: a score of fewer examples says nothing.
 const FEWEST: usize = 4;
@@ -78,7 +79,51 @@ impl Splits {
             }
             None => train.take(0),
         };
-        Ok(Self { train, val, test, measured_on, remarks })
+        let mut splits = Self { train, val, test, measured_on, remarks };
+        splits.look_for_overlap();
+        Ok(splits)
+    }
+
+    /// Test examples that were given and are among the others prove nothing.
+    fn look_for_overlap(&mut self) {
+        if self.measured_on == MeasuredOn::Used {
+            return;
+        }
+        let inputs = |e: &Example| e.inputs().to_json().to_string();
+        let known: HashSet<String> = self.train.iter().chain(self.val.iter()).map(inputs).collect();
+        let (n, seen) = (self.test.len(), &known);
+        let shared = self.test.iter().filter(|e| seen.contains(&inputs(e))).count();
+        if shared == 0 {
+            return;
+        }
+        self.remarks.push(format!(
+            "{shared} of {n} test examples are among the train or validation examples, too"
+        ));
+        if 10 * shared > n {
+            self.measured_on = MeasuredOn::Used;
+        }
+    }
+
+    /// Says which train examples have outputs that are not of the program's types: they make no
+    /// demonstrations.
+    pub fn look_for_misfits(&mut self, interface: &Signature) {
+        let labels = |e: &Example| -> Record {
+            let of = |field: &Field| Some((field.name.clone(), e.fields.get(&field.name)?.clone()));
+            interface.fields().filter_map(of).collect()
+        };
+        let labelled = |e: &Example| interface.outputs().iter().any(|f| e.fields.contains(&f.name));
+        let misfit = |(i, e): (usize, &Example)| {
+            let why = fit_demo(&labels(e), interface).err().filter(|_| labelled(e))?;
+            Some((i, why))
+        };
+        let mut misfits = self.train.iter().enumerate().filter_map(misfit);
+        let Some((first, why)) = misfits.next() else { return };
+        let (n, all) = (1 + misfits.count(), self.train.len());
+        self.remarks.push(format!(
+            "{n} of {all} train examples do not fit the program and make no demonstrations; the first is \
+             train example {}: {why}",
+            first + 1
+        ));
     }
 }
 

@@ -86,7 +86,7 @@ fn same_fields(path: &str, saved: &Signature, program: &Signature) -> Result<()>
 }
 
 /// A demo with exactly the fields of the signature that it has, each of its type.
-fn fit_demo(demo: &Record, signature: &Signature) -> Result<Record, String> {
+pub(crate) fn fit_demo(demo: &Record, signature: &Signature) -> Result<Record, String> {
     let mut fitted = Record::new();
     for field in signature.fields() {
         let Some(value) = demo.get(&field.name) else { continue };

@@ -18,7 +18,7 @@
 //! and the vote: `"ensemble": {"vote": {"majority": {"field": "answer"}}, "others": [{"predict":
 //! {…}}]}`. A file never holds a secret, and loading one never runs code nor chooses where calls go.
 
-mod check;
+pub(crate) mod check;
 mod dspy;
 
 use std::collections::BTreeMap;

@@ -242,7 +242,10 @@ impl<O: Optimizer> Compiler<O> {
     ) -> Result<(Candidate, Report)> {
         let validates = self.optimizer.validates() || !self.lms.is_empty();
         let (val, test) = (self.val.as_ref(), self.test.as_ref());
-        let splits = Splits::new(train, val, test, validates, self.seed)?;
+        let mut splits = Splits::new(train, val, test, validates, self.seed)?;
+        if let Some(interface) = program.interface() {
+            splits.look_for_misfits(&interface);
+        }
         let taught = Arc::new(self.taught(program)?);
         for name in &self.lms {
             cx.lm_named(Some(name))?;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use teleprompt_core::{Example, Record, Signature};
 
 use crate::data::Rng;
+use crate::saved::check::fit_demo;
 
 /// At most `k` demonstrations for a predictor, drawn from examples that have its fields.
 ///
-/// An example serves if it has all inputs that may not be null and at least one output; other
+/// An example serves if it has all inputs that may not be null and at least one output, and its values
+/// are of the fields' types; other
 /// columns are left out, so that a predictor never sees another one's fields. Where the signature
 /// has exactly one output with a fixed set of values, the draw is balanced: each value that occurs
 /// comes about equally often, which matters more for small LMs than any wording (they answer with
@@ -51,7 +53,8 @@ fn project(signature: &Signature, example: &Example) -> Option<Record> {
             demo.insert(field.name.clone(), value.clone());
         }
     }
-    (demo.len() > inputs).then_some(demo)
+    // A mistyped label would make a demonstration that a saved program may not have.
+    if demo.len() > inputs { fit_demo(&demo, signature).ok() } else { None }
 }
 
 /// The one output with a fixed set of values.
