@@ -105,10 +105,11 @@ pub struct Asked {
     pub usage: Usage,
 }
 
-/// What an LM liked to answer over some inputs.
+/// What LMs liked to answer to the inputs of one example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// By the hash of the reply's grammar: the likeliest first tokens with their log-probabilities.
+    /// By the hash of the reply's grammar and the LM: the likeliest first tokens with their
+    /// log-probabilities.
     pub seen: Vec<(String, Vec<(String, f32)>)>,
     /// What it used.
     #[serde(default)]
@@ -167,7 +168,7 @@ pub enum Event {
         /// The answer.
         asked: Asked,
     },
-    /// A candidate's liking for labels was measured.
+    /// A candidate's liking for labels was measured on one example.
     Calibrated {
         /// Hash of all that the result depends on.
         key: String,

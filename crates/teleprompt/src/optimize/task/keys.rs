@@ -66,18 +66,16 @@ impl Task<'_> {
         finish(&hasher)
     }
 
-    /// Of a calibration over these examples.
+    /// Of a calibration over this example.
     pub(in crate::optimize) fn calibration_key(
         &self,
         state: &ProgramState,
-        examples: &[&Example],
+        example: &Example,
     ) -> String {
         let mut hasher = self.keys.student.clone();
-        part(&mut hasher, b"calibration");
+        part(&mut hasher, b"calibration of one");
         part(&mut hasher, state.hash().as_bytes());
-        for example in examples {
-            part(&mut hasher, &serde_json::to_vec(&example.inputs()).unwrap_or_default());
-        }
+        part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
         finish(&hasher)
     }
 }
