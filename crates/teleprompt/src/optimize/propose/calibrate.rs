@@ -163,7 +163,7 @@ async fn probed(
         let lm = probe(task.cx.lm_named(Some(&name))?);
         cx = cx.with_named_lm(name, lm);
     }
-    let cx = cx.with_lm(probe(task.cx.lm()));
+    let cx = cx.with_lm(probe(task.cx.lm())).with_held_out(example.clone());
     match task.program.call(&cx, example.inputs()).await {
         Err(error) if error.is_fatal() => return Err(error),
         _ => {}

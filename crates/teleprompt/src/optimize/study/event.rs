@@ -116,6 +116,19 @@ pub struct Calibration {
     pub usage: Usage,
 }
 
+/// What the metric said of outputs that no run gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Its score; higher is better. 0 if it failed.
+    pub score: f64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What the metric used, where it calls LMs itself.
+    #[serde(default, skip_serializing_if = "is_unused")]
+    pub usage: Usage,
+}
+
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -175,6 +188,13 @@ pub enum Event {
         /// The result.
         calibration: Calibration,
     },
+    /// The metric was asked about outputs that no run gave.
+    Judged {
+        /// Hash of all that the score depends on.
+        key: String,
+        /// The score.
+        judged: Judged,
+    },
     /// A candidate was taken or turned down.
     Decided {
         /// Its hash.
@@ -214,7 +234,13 @@ pub enum Event {
 impl Event {
     /// Whether it holds a result that was paid for.
     pub(super) fn is_result(&self) -> bool {
-        matches!(self, Event::Ran { .. } | Event::Asked { .. } | Event::Calibrated { .. })
+        matches!(
+            self,
+            Event::Ran { .. }
+                | Event::Asked { .. }
+                | Event::Calibrated { .. }
+                | Event::Judged { .. }
+        )
     }
 
     /// Whether it follows from the results, so that a study that goes on makes it again.
@@ -253,6 +279,7 @@ impl Event {
             }
             Event::Asked { asked, .. } => asked.usage = Usage::default(),
             Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
+            Event::Judged { judged, .. } => judged.usage = Usage::default(),
             _ => {}
         }
         self

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use teleprompt_core::{
-    Context, Example, Lm, Metric, MetricHandle, Module, Program, ProgramState, bind,
+    Context, Example, Lm, Metric, MetricHandle, Module, Program, ProgramState, Record, bind,
 };
 
 use super::{Call, Task};
@@ -50,6 +50,7 @@ impl Task<'_> {
         };
         part(&mut hasher, call.candidate.hash.as_bytes());
         part(&mut hasher, call.split.to_string().as_bytes());
+        part(&mut hasher, &[u8::from(self.holds_out(call.split))]);
         part(&mut hasher, &call.rollout.to_le_bytes());
         part(&mut hasher, &serde_json::to_vec(&call.temperature).unwrap_or_default());
         part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
@@ -63,6 +64,15 @@ impl Task<'_> {
         part(&mut hasher, &serde_json::to_vec(&question.inputs).unwrap_or_default());
         part(&mut hasher, &question.rollout.to_le_bytes());
         part(&mut hasher, &serde_json::to_vec(&question.temperature).unwrap_or_default());
+        finish(&hasher)
+    }
+
+    /// Of the metric's score of these outputs.
+    pub(in crate::optimize) fn judge_key(&self, example: &Example, outputs: &Record) -> String {
+        let mut hasher = self.keys.student.clone();
+        part(&mut hasher, b"judged");
+        part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
+        part(&mut hasher, &serde_json::to_vec(outputs).unwrap_or_default());
         finish(&hasher)
     }
 
