@@ -67,6 +67,11 @@ impl Task<'_> {
         finish(&hasher)
     }
 
+    /// Whether a teacher was given, be it a program or a context: one whose runs are not the student's.
+    pub(in crate::optimize) fn has_teacher(&self) -> bool {
+        self.teacher.is_some() || self.keys.teacher.finalize() != self.keys.student.finalize()
+    }
+
     /// Of the metric's score of these outputs.
     pub(in crate::optimize) fn judge_key(&self, example: &Example, outputs: &Record) -> String {
         let mut hasher = self.keys.student.clone();
