@@ -8,6 +8,7 @@ use crate::adapter::Adapter;
 use crate::budget::{Limits, Meter};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::example::Example;
 use crate::lm::{EmbedderHandle, Lm, LmHandle, LmSettings};
 use crate::module::LONE;
 use crate::parameters::{Parameters, ProgramState};
@@ -36,6 +37,7 @@ struct Inner {
     cancel: Cancel,
     seed: u64,
     rollout: u64,
+    held_out: Option<Arc<Example>>,
     n: u32,
     reply_retries: u32,
 }
@@ -66,6 +68,7 @@ impl Context {
             cancel: Cancel::default(),
             seed: 0,
             rollout: 0,
+            held_out: None,
             n: 1,
             reply_retries: 2,
         }))
@@ -199,6 +202,25 @@ impl Context {
         self.edit(|c| c.rollout = rollout)
     }
 
+    /// For a run on this example, which demonstrations may have been made of: predictors leave out
+    /// those that have the example's inputs, its columns as their own inputs, or the very inputs that
+    /// they are called with, both of fixed demonstrations and of those that are chosen for each call.
+    /// Without this, a program that was compiled on an example is shown its answer when it runs on
+    /// it.
+    ///
+    /// ```
+    /// # use teleprompt_core::{Context, Example, record};
+    /// # fn run(cx: &Context) {
+    /// let example = Example::new(record! { question: "6 × 7?", answer: 42 }, ["question"]);
+    /// let cx = cx.with_held_out(example);
+    /// assert_eq!(cx.held_out().unwrap()["answer"], 42);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_held_out(&self, example: Example) -> Self {
+        self.edit(|c| c.held_out = Some(Arc::new(example)))
+    }
+
     /// With `n` completions a call, at least 1.
     #[must_use]
     pub fn with_n(&self, n: u32) -> Self {
@@ -213,8 +235,8 @@ impl Context {
 
     /// For a program that is no part of the one that runs, such as an LM judge: the same LMs,
     /// embedding models, adapter, settings, meter, cancellation, seed and rollout, but no candidate or
-    /// other laid-over parameters (its predictors may have the same paths), no trace, no events, and
-    /// one completion a call.
+    /// other laid-over parameters (its predictors may have the same paths), no trace, no events, no
+    /// example held out, and one completion a call.
     #[must_use]
     pub fn detached(&self) -> Self {
         self.edit(|c| {
@@ -222,6 +244,7 @@ impl Context {
             c.candidate = None;
             c.layers = None;
             c.trace = None;
+            c.held_out = None;
             c.n = 1;
         })
     }
@@ -308,6 +331,11 @@ impl Context {
     /// The rollout.
     pub fn rollout(&self) -> u64 {
         self.0.rollout
+    }
+
+    /// The example whose demonstrations predictors leave out.
+    pub fn held_out(&self) -> Option<&Example> {
+        self.0.held_out.as_deref()
     }
 
     /// Completions a call.

@@ -10,8 +10,10 @@ use crate::record::Record;
 ///
 /// They come behind the fixed demonstrations, which stay the same for all calls, the most similar
 /// one last and so next to the question. Equally similar ones stand in the pool's order. A
-/// demonstration of the very same inputs is shown like any other: do not judge a program on the
-/// examples that its pool was made of.
+/// demonstration of the very same inputs is shown like any other, unless the context holds its
+/// example out ([`Context::with_held_out`](crate::Context::with_held_out)), as compilers do on the
+/// examples that demonstrations are made of: do not judge a program on the examples that its pool was
+/// made of.
 ///
 /// Source: Liu et al. 2022, arXiv 2101.06804 (KATE).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use teleprompt_core::{
 use tokio::sync::Mutex;
 
 use super::calling::within;
+use super::held_out::tells;
 use crate::data::tfidf::{TfIdf, highest};
 use crate::parse::write::compact;
 
@@ -61,7 +62,19 @@ impl Pool {
                 vectors.iter().map(|v| dot(v, query)).collect()
             }
         };
-        let mut places = highest(&likeness, self.of.k);
+        let mut places = match cx.held_out() {
+            None => highest(&likeness, self.of.k),
+            Some(example) => {
+                let demos = self.of.pool.iter();
+                let hidden: Vec<bool> =
+                    demos.map(|demo| tells(demo, signature, example, inputs)).collect();
+                let more = hidden.iter().filter(|hidden| **hidden).count();
+                let mut places = highest(&likeness, self.of.k + more);
+                places.retain(|place| hidden.get(*place) == Some(&false));
+                places.truncate(self.of.k);
+                places
+            }
+        };
         let of = |place: &usize| likeness.get(*place).copied().unwrap_or(0.0);
         places.sort_by(|a, b| of(a).total_cmp(&of(b)).then(a.cmp(b)));
         Ok(places)

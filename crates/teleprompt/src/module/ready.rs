@@ -1,5 +1,6 @@
 //! A predictor's prompt, rendered once for the parameters in force.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use teleprompt_core::{
@@ -8,6 +9,7 @@ use teleprompt_core::{
 };
 
 use super::evidence::{Decisions, RIVALS};
+use super::held_out::tells;
 use super::pool::Pool;
 use super::predictor::Core;
 
@@ -98,6 +100,19 @@ impl Ready {
         Ok(turns.flatten().collect())
     }
 
+    /// The prompt without the demonstrations that these inputs may not see; the one kept ready, where
+    /// there are none.
+    fn prompt_for(&self, cx: &Context, inputs: &Record) -> Cow<'_, Prompt> {
+        let Some(example) = cx.held_out() else { return Cow::Borrowed(&self.prompt) };
+        let demos = self.parameters.demos();
+        let hidden = |demo: &&Record| tells(demo, &self.signature, example, inputs);
+        if !demos.iter().any(|demo| hidden(&demo)) {
+            return Cow::Borrowed(&self.prompt);
+        }
+        let shown: Vec<Record> = demos.iter().filter(|demo| !hidden(demo)).cloned().collect();
+        Cow::Owned(self.adapter.prompt(&self.signature, &shown))
+    }
+
     pub fn request(
         &self,
         cx: &Context,
@@ -105,8 +120,9 @@ impl Ready {
         near: Vec<Message>,
         able: Capabilities,
     ) -> LmRequest {
-        let mut messages = Vec::with_capacity(self.prompt.messages.len() + near.len() + 1);
-        messages.extend_from_slice(&self.prompt.messages);
+        let prompt = self.prompt_for(cx, inputs);
+        let mut messages = Vec::with_capacity(prompt.messages.len() + near.len() + 1);
+        messages.extend_from_slice(&prompt.messages);
         messages.extend(near);
         messages.push(Message::user(self.adapter.user(&self.signature, inputs)));
         let mut request = LmRequest::new(messages);
@@ -116,10 +132,10 @@ impl Ready {
             request.settings.logprobs = Some(own.max(RIVALS));
         }
         request.n = cx.n();
-        request.constraint = self.prompt.constraint.clone();
+        request.constraint = prompt.constraint.clone();
         request.rollout = cx.rollout();
         request.label_bias = self.bias.clone().filter(|_| able.label_bias);
-        request.shared_prefix = self.prompt.messages.len();
+        request.shared_prefix = prompt.messages.len();
         // Sampling LMs get a seed of their own for each rollout, or all would answer alike.
         if request.settings.temperature.is_some_and(|t| t > 0.0) && request.settings.seed.is_none()
         {

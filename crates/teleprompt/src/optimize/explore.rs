@@ -95,7 +95,7 @@ impl<'t, 'a> Racing<'t, 'a> {
             _ => {
                 let all: Vec<_> = task.train.iter().chain(task.val.iter()).cloned().collect();
                 let all = crate::data::Dataset::new(task.train.name(), all);
-                task.with_examples(all.clone(), all)
+                Task { folded: true, ..task.with_examples(all.clone(), all) }
             }
         };
         let racer = Racer::new(race, pool.val.len(), task.rng("race").seed());

@@ -218,7 +218,11 @@ fn paid(dir: &Path) -> Vec<Paid> {
     let journal = std::fs::read_to_string(dir.join("trial").join("journal.jsonl")).unwrap();
     let read = |line: &str| {
         let event: Value = serde_json::from_str(line).unwrap();
-        let result = event.get("run").or(event.get("asked")).or(event.get("calibration"))?;
+        let result = event
+            .get("run")
+            .or(event.get("asked"))
+            .or(event.get("calibration"))
+            .or(event.get("judged"))?;
         let usage = &result["usage"];
         let number = |name: &str| usage[name].as_u64().unwrap_or_default();
         let key = event["key"].as_str()?.to_owned();

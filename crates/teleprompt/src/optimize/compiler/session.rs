@@ -136,6 +136,7 @@ impl<O: Optimizer> Session<'_, O> {
             runner: &*compiler.runner,
             standing: Arc::new(Standing::new(stops, compiler.objective)),
             keys: Arc::new(keys),
+            folded: false,
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use teleprompt_core::{Parameters, ProgramState, Record, Result};
+use teleprompt_core::{Example, Parameters, ProgramState, Record, Result};
 
 use super::labeled_demos;
 use crate::data::Rng;
+use crate::module::is_made_of;
 use crate::optimize::compose::fit;
 use crate::optimize::study::{Run, Split};
 use crate::optimize::task::over;
@@ -29,9 +30,6 @@ pub struct Bootstrap {
     /// Labelled demonstrations that the teacher gets, where no other teacher was given.
     pub teacher_demos: usize,
 }
-
-/// Labelled demonstrations by predictor path, each with the place of its example.
-type Labels = Vec<(Arc<str>, Vec<(usize, Record)>)>;
 
 /// What a [`Bootstrap`] found.
 #[derive(Clone, Debug, Default)]
@@ -72,25 +70,29 @@ impl Bootstrap {
         Ok(found)
     }
 
-    /// Labelled demonstrations for the student as its own teacher, with the examples' places.
-    fn teacher_labels(&self, task: &Task<'_>) -> Labels {
+    /// Labelled demonstrations for the student as its own teacher.
+    fn teacher_labels(&self, task: &Task<'_>) -> ProgramState {
+        let mut state = ProgramState::default();
         if task.teacher.is_some() {
-            return Vec::new();
+            return state;
         }
         let rng = Rng::new(task.seed).derive("teacher");
-        let labels = |(path, signature): &(Arc<str>, _)| {
+        for (path, signature) in &task.predictors {
             let demos =
                 labeled_demos(signature, &task.train, self.teacher_demos, &mut rng.derive(path));
-            (path.clone(), demos)
-        };
-        task.predictors.iter().map(labels).collect()
+            if !demos.is_empty() {
+                let demos = Some(demos.into_iter().map(|(_, demo)| demo).collect());
+                state.insert(path.clone(), Parameters { demos, ..Parameters::default() });
+            }
+        }
+        state
     }
 
     /// The example's place, and the first run on it that the metric accepts.
     async fn accepted(
         &self,
         task: &Task<'_>,
-        labeled: &Labels,
+        labeled: &ProgramState,
         example: usize,
     ) -> Result<(usize, Option<Run>)> {
         for round in 0..self.max_rounds.max(1) {
@@ -106,16 +108,18 @@ impl Bootstrap {
     async fn attempt(
         &self,
         task: &Task<'_>,
-        labeled: &Labels,
+        labeled: &ProgramState,
         example: usize,
         round: u64,
     ) -> Result<Run> {
-        let labels = without(labeled, example);
         // Another program is a teacher of its own; the student teaches as it is now.
-        let state = match task.teacher {
-            Some(_) => labels,
-            None => over(&labels, task.base().state()),
+        let mut state = match task.teacher {
+            Some(_) => ProgramState::default(),
+            None => over(labeled, task.base().state()),
         };
+        if let Some(example) = task.train.get(example) {
+            hide(&mut state, task, example);
+        }
         let teacher = Candidate::new("the teacher", state);
         let mut call = Call::new(&teacher, Split::Train, example).by_teacher();
         if round > 0 {
@@ -125,18 +129,18 @@ impl Bootstrap {
     }
 }
 
-/// The teacher's demonstrations without those made of the example itself: it may not be told the
-/// answer.
-fn without(labeled: &Labels, example: usize) -> ProgramState {
-    let mut state = ProgramState::default();
-    for (path, demos) in labeled {
-        let others = demos.iter().filter(|(i, _)| *i != example);
-        let demos: Vec<Record> = others.map(|(_, demo)| demo.clone()).collect();
-        if !demos.is_empty() {
-            state.insert(path.clone(), Parameters { demos: Some(demos), ..Parameters::default() });
+/// Takes out the demonstrations that were made of the example, labelled or learnt before: the teacher
+/// may not be told the answer, whoever runs it.
+fn hide(state: &mut ProgramState, task: &Task<'_>, example: &Example) {
+    for (path, signature) in &task.predictors {
+        let Some(parameters) = state.get(path) else { continue };
+        let made = |demo: &Record| is_made_of(demo, signature, example);
+        if parameters.demos().iter().any(made) {
+            let mut parameters = (**parameters).clone();
+            parameters.demos.iter_mut().for_each(|demos| demos.retain(|demo| !made(demo)));
+            state.insert(path.clone(), parameters);
         }
     }
-    state
 }
 
 /// At most one demonstration a predictor from one run: of several calls the last, or, one time in

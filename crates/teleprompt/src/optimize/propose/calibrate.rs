@@ -1,18 +1,19 @@
 //! Taking an LM's liking for some labels off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use teleprompt_core::{
-    Capabilities, Constraint, Kind, LabelBias, Limits, Lm, LmError, LmHandle, LmRequest,
-    LmResponse, Module, Parameters, ProgramState, Result, Signature,
+    Constraint, Example, Kind, LabelBias, Limits, Lm, LmError, LmHandle, LmRequest, LmResponse,
+    Module, ProgramState, Result, Signature,
 };
 
+use super::words::in_order;
 use crate::data::Rng;
+use crate::lm::forward::forward;
 use crate::optimize::Task;
 use crate::optimize::study::{Calibration, Event};
+use crate::optimize::task::over;
 
 /// Labels are told apart by the likeliest first tokens; this many hold all that matters.
 const RIVALS: u32 = 64;
@@ -25,33 +26,60 @@ const UNSEEN: f32 = -12.0;
 /// labels are liked alike. Small LMs prefer labels that they saw last or often, whatever the
 /// question; this often is worth more than further demonstrations.
 ///
+/// It is measured as the candidate will run: with `state` laid over [`Task::base`], and with the LM
+/// that each predictor names. The inputs run one by one through the study, so that none is paid
+/// again.
+///
 /// Source: Zhao et al. 2021, arXiv 2102.09690 (contextual calibration), with real inputs in place of
 /// content-free ones as in Fei et al. 2023, arXiv 2305.19148 (domain-context calibration).
 /// It takes an LM that tells log-probabilities and applies a bias, as the embedded engine does; for
 /// others the state comes back as it was. It assumes that labels are about equally frequent.
 ///
 /// # Errors
-/// Fatal errors of the LM, the budget or the journal.
+/// Fatal errors of the LM, the budget or the journal, or a stop condition.
 pub async fn calibrate(
     task: &Task<'_>,
     mut state: ProgramState,
     examples: usize,
 ) -> Result<ProgramState> {
-    let able = task.cx.lm().capabilities();
-    let labelled: Vec<_> =
-        task.predictors.iter().filter_map(|(p, s)| Some((p.clone(), s, labels(s)?))).collect();
-    if examples == 0 || labelled.is_empty() || !(able.logprobs && able.label_bias) {
+    let labelled: Vec<Labelled> =
+        task.predictors.iter().filter_map(|one| Labelled::of(task, &state, one)).collect();
+    if examples == 0 || labelled.is_empty() {
         return Ok(state);
     }
-    let calibration = measure(task, &state, examples).await?;
-    for (path, signature, labels) in labelled {
-        let mut parameters = state.get(&path).map(|p| (**p).clone()).unwrap_or_default();
-        let grammar = grammar(task, &parameters, signature);
-        let seen = calibration.seen.iter().filter(|(g, _)| *g == grammar).map(|(_, tops)| tops);
-        parameters.label_bias = bias(&labels, seen);
-        state.insert(path, parameters);
+    let seen = measure(task, &state, &labelled, examples).await?;
+    for one in labelled {
+        let mut parameters = state.get(&one.path).map(|p| (**p).clone()).unwrap_or_default();
+        let tops = seen.iter().filter(|(kind, _)| *kind == one.kind).map(|(_, tops)| tops);
+        parameters.label_bias = bias(&one.labels, tops);
+        state.insert(one.path, parameters);
     }
     Ok(state)
+}
+
+/// A predictor whose labels can be calibrated.
+struct Labelled {
+    path: Arc<str>,
+    labels: Vec<Arc<str>>,
+    lm: Option<Arc<str>>,
+    /// What its requests are told from others by.
+    kind: String,
+}
+
+impl Labelled {
+    fn of(task: &Task<'_>, state: &ProgramState, one: &(Arc<str>, Signature)) -> Option<Self> {
+        let (path, signature) = one;
+        let labels = labels(signature)?;
+        let below = task.parameters(path);
+        let parameters = state.get(path).map_or_else(|| below.clone(), |own| own.or(&below));
+        // An LM that the context does not have is an error of the runs.
+        let lm = task.cx.lm_named(parameters.lm.as_deref()).ok()?;
+        let able = lm.capabilities();
+        let constraint = task.cx.adapter().constraint(&parameters.apply(signature))?;
+        let kind = kind(&constraint, lm);
+        let lm = parameters.lm;
+        (able.logprobs && able.label_bias).then(|| Self { path: path.clone(), labels, lm, kind })
+    }
 }
 
 /// The labels of the first output, if it is an enum of several texts.
@@ -63,22 +91,19 @@ fn labels(signature: &Signature) -> Option<Vec<Arc<str>>> {
     texts.filter(|t| t.len() > 1)
 }
 
-/// What tells a predictor's requests from another's.
-fn grammar(task: &Task<'_>, parameters: &Parameters, signature: &Signature) -> String {
-    let constraint = task.cx.adapter().constraint(&parameters.apply(signature));
-    constraint.as_ref().map(key).unwrap_or_default()
-}
-
-fn key(constraint: &Constraint) -> String {
+fn kind(constraint: &Constraint, lm: &LmHandle) -> String {
     let schema = constraint.json_schema.as_ref().map(|s| s.to_string());
     let text = constraint.lark.as_deref().map(str::to_owned).or(schema).unwrap_or_default();
-    blake3::hash(text.as_bytes()).to_hex().to_string()
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(text.as_bytes());
+    hasher.update(lm.identity().as_bytes());
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The mean log-probability of each label, turned around and centred.
 fn bias<'t>(labels: &[Arc<str>], seen: impl Iterator<Item = &'t Vec<(String, f32)>>) -> LabelBias {
-    let mut sums: BTreeMap<Arc<str>, f32> = labels.iter().map(|l| (l.clone(), 0.0)).collect();
-    let mut n = 0.0f32;
+    let mut sums: BTreeMap<Arc<str>, f64> = labels.iter().map(|l| (l.clone(), 0.0)).collect();
+    let mut n = 0.0f64;
     for top in seen {
         n += 1.0;
         for (label, sum) in &mut sums {
@@ -86,52 +111,70 @@ fn bias<'t>(labels: &[Arc<str>], seen: impl Iterator<Item = &'t Vec<(String, f32
                 !token.is_empty() && label.starts_with(token.as_str())
             };
             let best = top.iter().filter(begins).map(|(_, p)| *p).fold(UNSEEN, f32::max);
-            *sum += best;
+            *sum += f64::from(best);
         }
     }
     if n == 0.0 {
         return LabelBias::new();
     }
-    let mean = sums.values().sum::<f32>() / sums.len() as f32;
+    let mean = sums.values().sum::<f64>() / sums.len() as f64;
     // Rounded, so that files stay readable and equal on all machines.
-    sums.into_iter()
-        .map(|(label, sum)| (label, ((mean - sum) / n * 1000.0).round() / 1000.0))
-        .collect()
+    let rounded = |sum: f64| ((mean - sum) / n * 1000.0).round() / 1000.0;
+    sums.into_iter().map(|(label, sum)| (label, rounded(sum) as f32)).collect()
 }
 
-/// Runs the program on train inputs and notes what the LM would have liked to answer.
-async fn measure(task: &Task<'_>, state: &ProgramState, examples: usize) -> Result<Calibration> {
+/// Runs the program on train inputs and notes what the LMs would have liked to answer, in the order
+/// of the inputs.
+async fn measure(
+    task: &Task<'_>,
+    state: &ProgramState,
+    labelled: &[Labelled],
+    examples: usize,
+) -> Result<Seen> {
     let mut places: Vec<usize> = (0..task.train.len()).collect();
     Rng::new(task.seed).derive("calibrate").shuffle(&mut places);
     places.truncate(examples);
-    let inputs: Vec<_> = places.iter().filter_map(|i| task.train.get(*i)).collect();
-    let key = task.calibration_key(state, &inputs);
-    if let Some(known) = task.study.calibration(&key) {
-        return Ok(known);
-    }
-    let probe = Probe { inner: task.cx.lm().clone(), seen: Arc::default() };
-    let cx = task.cx.with_candidate(Arc::new(state.clone())).with_limits(Limits::default());
-    let cx = cx.with_lm(LmHandle::new(probe.clone()));
-    let mut waiting = inputs.into_iter();
-    let mut running = FuturesUnordered::new();
-    loop {
-        while running.len() < task.concurrency {
-            let Some(example) = waiting.next() else { break };
-            running.push(task.program.call(&cx, example.inputs()));
-        }
-        match running.next().await {
-            Some(Err(error)) if error.is_fatal() => return Err(error),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let seen = probe.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let calibration = Calibration { seen, usage: cx.meter().usage() };
-    task.study.record(Event::Calibrated { key, calibration: calibration.clone() })?;
-    Ok(calibration)
+    let state = Arc::new(over(state, task.base().state()));
+    let examples = places.iter().filter_map(|place| task.train.get(*place));
+    let keyed = examples.map(|example| (task.calibration_key(&state, example), example));
+    // Equal examples, run at the same time, would each be paid.
+    let mut once = HashSet::new();
+    let keyed = keyed.filter(|(key, _)| once.insert(key.clone()));
+    let probed = keyed.map(|(key, example)| probed(task, &state, labelled, key, example));
+    Ok(in_order(task, probed).await?.into_iter().flatten().collect())
 }
 
-/// By grammar, the likeliest first tokens of each reply.
+/// What the LMs would have liked to answer to one example's inputs.
+async fn probed(
+    task: &Task<'_>,
+    state: &Arc<ProgramState>,
+    labelled: &[Labelled],
+    key: String,
+    example: &Example,
+) -> Result<Seen> {
+    if let Some(known) = task.study.calibration(&key) {
+        return Ok(known.seen);
+    }
+    task.standing.check()?;
+    let seen = Arc::default();
+    let probe = |lm: &LmHandle| LmHandle::new(Probe { inner: lm.clone(), seen: Arc::clone(&seen) });
+    let mut cx = task.cx.with_candidate(state.clone()).with_limits(Limits::default());
+    for name in labelled.iter().filter_map(|one| one.lm.clone()) {
+        let lm = probe(task.cx.lm_named(Some(&name))?);
+        cx = cx.with_named_lm(name, lm);
+    }
+    let cx = cx.with_lm(probe(task.cx.lm())).with_held_out(example.clone());
+    match task.program.call(&cx, example.inputs()).await {
+        Err(error) if error.is_fatal() => return Err(error),
+        _ => {}
+    }
+    let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let calibration = Calibration { seen, usage: cx.meter().usage() };
+    task.study.record(Event::Calibrated { key, calibration: calibration.clone() })?;
+    Ok(calibration.seen)
+}
+
+/// By kind of request, the likeliest first tokens of each reply.
 type Seen = Vec<(String, Vec<(String, f32)>)>;
 
 /// Asks for log-probabilities and keeps those of the first token that was freely chosen.
@@ -142,6 +185,8 @@ struct Probe {
 }
 
 impl Lm for Probe {
+    forward!(inner);
+
     async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
         let mut asked = request.clone();
         asked.settings.logprobs = Some(RIVALS);
@@ -150,19 +195,10 @@ impl Lm for Probe {
         let chosen = response.completions.first().and_then(|c| c.logprobs.as_ref());
         let free = chosen.and_then(|tokens| tokens.iter().find(|t| !t.top.is_empty()));
         if let (Some(token), Some(constraint)) = (free, &request.constraint) {
-            let entry = (key(constraint), token.top.clone());
+            let entry = (kind(constraint, &self.inner), token.top.clone());
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
         Ok(response)
-    }
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    fn identity(&self) -> String {
-        self.inner.identity()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
 }
 

@@ -24,3 +24,4 @@ pub use reflect::{Draft, Observation, Reflect, Subject, observations};
 pub use rules::induce_rules;
 pub(in crate::optimize) use show::cut;
 pub use vary::vary_instructions;
+pub(in crate::optimize) use words::in_order;

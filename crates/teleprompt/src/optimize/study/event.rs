@@ -105,13 +105,27 @@ pub struct Asked {
     pub usage: Usage,
 }
 
-/// What an LM liked to answer over some inputs.
+/// What LMs liked to answer to the inputs of one example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// By the hash of the reply's grammar: the likeliest first tokens with their log-probabilities.
+    /// By the hash of the reply's grammar and the LM: the likeliest first tokens with their
+    /// log-probabilities.
     pub seen: Vec<(String, Vec<(String, f32)>)>,
     /// What it used.
     #[serde(default)]
+    pub usage: Usage,
+}
+
+/// What the metric said of outputs that no run gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Its score; higher is better. 0 if it failed.
+    pub score: f64,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What the metric used, where it calls LMs itself.
+    #[serde(default, skip_serializing_if = "is_unused")]
     pub usage: Usage,
 }
 
@@ -167,12 +181,19 @@ pub enum Event {
         /// The answer.
         asked: Asked,
     },
-    /// A candidate's liking for labels was measured.
+    /// A candidate's liking for labels was measured on one example.
     Calibrated {
         /// Hash of all that the result depends on.
         key: String,
         /// The result.
         calibration: Calibration,
+    },
+    /// The metric was asked about outputs that no run gave.
+    Judged {
+        /// Hash of all that the score depends on.
+        key: String,
+        /// The score.
+        judged: Judged,
     },
     /// A candidate was taken or turned down.
     Decided {
@@ -213,7 +234,13 @@ pub enum Event {
 impl Event {
     /// Whether it holds a result that was paid for.
     pub(super) fn is_result(&self) -> bool {
-        matches!(self, Event::Ran { .. } | Event::Asked { .. } | Event::Calibrated { .. })
+        matches!(
+            self,
+            Event::Ran { .. }
+                | Event::Asked { .. }
+                | Event::Calibrated { .. }
+                | Event::Judged { .. }
+        )
     }
 
     /// Whether it follows from the results, so that a study that goes on makes it again.
@@ -252,6 +279,7 @@ impl Event {
             }
             Event::Asked { asked, .. } => asked.usage = Usage::default(),
             Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
+            Event::Judged { judged, .. } => judged.usage = Usage::default(),
             _ => {}
         }
         self

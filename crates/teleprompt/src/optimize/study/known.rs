@@ -106,6 +106,7 @@ pub(super) struct Known {
     pub runs: HashMap<String, Place>,
     pub asked: HashMap<String, Place>,
     pub calibrations: HashMap<String, Place>,
+    pub judged: HashMap<String, Place>,
     /// The proposals, by the candidate's hash.
     pub proposed: HashMap<String, Place>,
     pub candidates: Vec<CandidateFacts>,
@@ -167,6 +168,10 @@ impl Known {
             Event::Calibrated { key, calibration } => {
                 self.spent.evaluation += calibration.usage;
                 self.calibrations.insert(key, place);
+            }
+            Event::Judged { key, judged } => {
+                self.spent.metric += judged.usage;
+                self.judged.insert(key, place);
             }
             Event::Decided { candidate, accepted, score, n, why } => {
                 let facts = self.candidate(&candidate);

@@ -25,7 +25,7 @@ use teleprompt_core::{Error, Result};
 
 pub use archive::{Archive, State};
 pub use command::Command;
-pub use event::{Asked, By, Calibration, Event, Run, Split};
+pub use event::{Asked, By, Calibration, Event, Judged, Run, Split};
 pub use identity::{FORMAT, Identity, Source};
 use inner::Inner;
 use journal::Journal;
@@ -161,6 +161,16 @@ impl Study {
         let place = inner.known.calibrations.get(key).copied();
         match inner.event(place)? {
             Event::Calibrated { key: found, calibration } if found == key => Some(calibration),
+            _ => None,
+        }
+    }
+
+    /// The score of outputs that no run gave, journaled under this key.
+    pub fn judged(&self, key: &str) -> Option<Judged> {
+        let mut inner = self.inner();
+        let place = inner.known.judged.get(key).copied();
+        match inner.event(place)? {
+            Event::Judged { key: found, judged } if found == key => Some(judged),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use teleprompt_core::{
-    Context, Example, Lm, Metric, MetricHandle, Module, Program, ProgramState, bind,
+    Context, Example, Lm, Metric, MetricHandle, Module, Program, ProgramState, Record, bind,
 };
 
 use super::{Call, Task};
@@ -50,6 +50,7 @@ impl Task<'_> {
         };
         part(&mut hasher, call.candidate.hash.as_bytes());
         part(&mut hasher, call.split.to_string().as_bytes());
+        part(&mut hasher, &[u8::from(self.holds_out(call.split))]);
         part(&mut hasher, &call.rollout.to_le_bytes());
         part(&mut hasher, &serde_json::to_vec(&call.temperature).unwrap_or_default());
         part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
@@ -66,18 +67,30 @@ impl Task<'_> {
         finish(&hasher)
     }
 
-    /// Of a calibration over these examples.
+    /// Whether a teacher was given, be it a program or a context: one whose runs are not the student's.
+    pub(in crate::optimize) fn has_teacher(&self) -> bool {
+        self.teacher.is_some() || self.keys.teacher.finalize() != self.keys.student.finalize()
+    }
+
+    /// Of the metric's score of these outputs.
+    pub(in crate::optimize) fn judge_key(&self, example: &Example, outputs: &Record) -> String {
+        let mut hasher = self.keys.student.clone();
+        part(&mut hasher, b"judged");
+        part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
+        part(&mut hasher, &serde_json::to_vec(outputs).unwrap_or_default());
+        finish(&hasher)
+    }
+
+    /// Of a calibration over this example.
     pub(in crate::optimize) fn calibration_key(
         &self,
         state: &ProgramState,
-        examples: &[&Example],
+        example: &Example,
     ) -> String {
         let mut hasher = self.keys.student.clone();
-        part(&mut hasher, b"calibration");
+        part(&mut hasher, b"calibration of one");
         part(&mut hasher, state.hash().as_bytes());
-        for example in examples {
-            part(&mut hasher, &serde_json::to_vec(&example.inputs()).unwrap_or_default());
-        }
+        part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
         finish(&hasher)
     }
 }

@@ -1,6 +1,7 @@
 //! What an optimizer works with.
 
 mod ask;
+mod judge;
 mod keys;
 mod objective;
 mod run;
@@ -79,6 +80,8 @@ pub struct Task<'a> {
     pub(super) runner: &'a dyn Runner,
     pub(super) standing: Arc<Standing>,
     pub(super) keys: Arc<Keys>,
+    /// Whether candidates may have been made of the validation examples, too, as under k-fold.
+    pub(super) folded: bool,
 }
 
 impl<'a> Task<'a> {
@@ -174,6 +177,12 @@ impl<'a> Task<'a> {
     #[must_use]
     pub fn with_examples(&self, train: Dataset, val: Dataset) -> Task<'a> {
         Task { train, val, ..self.clone() }
+    }
+
+    /// Whether demonstrations may have been made of the examples of this split: runs on them are shown
+    /// none of the same inputs, which would tell them the answer.
+    pub(super) fn holds_out(&self, split: Split) -> bool {
+        split == Split::Train || (self.folded && split == Split::Val)
     }
 
     /// The same search with another seed.

@@ -71,6 +71,9 @@ impl Task<'_> {
             let temperature = call.temperature.map(|t| t as f32);
             cx = cx.with_settings(&LmSettings { temperature, ..LmSettings::default() });
         }
+        if self.holds_out(call.split) {
+            cx = cx.with_held_out(example.clone());
+        }
         let trace = call.split == Split::Train;
         let (candidate, metric) = (call.candidate, self.metric);
         let split = call.split;

@@ -1,16 +1,17 @@
 //! CalibrateDecisions: thresholds, weights and cuts fitted to the metric.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{
-    Decision, Evidence, EvidenceSource, Labels, Lm, Metric, Parameters, Prediction, ProgramState,
-    Record, Result, Rule, Signature,
+    Decision, Evidence, EvidenceSource, Example, Labels, Lm, Parameters, ProgramState, Record,
+    Result, Rule, Signature,
 };
 
 use crate::optimize::propose::decide::{default_rule, fit};
+use crate::optimize::propose::in_order;
 use crate::optimize::study::{Run, Split};
 use crate::optimize::task::over;
 use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
@@ -23,7 +24,9 @@ use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 /// what was kept, without another LM call, and a rule is taken only if it also is better under
 /// cross-validation. Only outputs that the program gives on as they are can be fitted.
 ///
-/// Cost: one run a train example. Use it last, on a program whose prompt is settled, when answers
+/// Cost: one run a train example; a metric that calls LMs itself is also asked once for each other
+/// label on each train example, which the study remembers and counts as the metric's, and no estimate
+/// tells beforehand. Use it last, on a program whose prompt is settled, when answers
 /// lean to one side. It pays where probabilities are better than the answers made of them.
 /// Source: the procedure of ReAnchor in DSPy 3.4, which runs the program anew for each candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,7 @@ struct Decided {
 struct Row {
     place: usize,
     outputs: Record,
+    score: f64,
     evidence: Evidence,
 }
 
@@ -109,30 +113,48 @@ fn rows(runs: &[Run], one: &Decided) -> Vec<Row> {
         let last = calls.next_back().filter(|_| !run.failed())?;
         let passed_on = run.outputs.get(&one.field) == last.outputs.get(&one.field);
         let evidence = last.evidence.get(&one.field).filter(|_| passed_on)?.clone();
-        Some(Row { place, outputs: run.outputs.clone(), evidence })
+        Some(Row { place, outputs: run.outputs.clone(), score: run.score, evidence })
     };
     runs.iter().enumerate().filter_map(row).collect()
 }
 
-/// The metric's score of every label on every row.
+/// The metric's score of every label on every row. What a run was scored for is not asked again, nor
+/// are outputs that several rows have in common.
 async fn table(task: &Task<'_>, one: &Decided, rows: &[Row]) -> Result<Vec<Vec<f64>>> {
-    let cx = task.cx.detached();
-    let mut table = Vec::with_capacity(rows.len());
+    let mut wanted: Vec<(&Example, Record)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut cells = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(example) = task.train.get(row.place) else { continue };
-        let mut scores = Vec::with_capacity(one.labels.values().len());
-        for value in one.labels.values() {
+        let example = task.train.get(row.place);
+        let cell = |value: &Value| {
             let mut outputs = row.outputs.clone();
             outputs.insert(one.field.clone(), value.clone());
-            match task.metric.score(&cx, example, &Prediction::new(outputs)).await {
-                Ok(score) => scores.push(score.value),
-                Err(error) if error.is_fatal() => return Err(error),
-                Err(_) => scores.push(0.0),
-            }
-        }
-        table.push(scores);
+            let Some(example) = example.filter(|_| outputs != row.outputs) else {
+                return Cell::Known(row.score);
+            };
+            let new = || {
+                wanted.push((example, outputs.clone()));
+                wanted.len() - 1
+            };
+            Cell::Asked(*places.entry(task.judge_key(example, &outputs)).or_insert_with(new))
+        };
+        cells.push(one.labels.values().iter().map(cell).collect::<Vec<_>>());
     }
-    Ok(table)
+    let asked = wanted.iter().map(|(example, outputs)| task.judge(example, outputs));
+    let scores = in_order(task, asked).await?;
+    let score = |cell: &Cell| match cell {
+        Cell::Known(score) => *score,
+        Cell::Asked(place) => scores.get(*place).copied().unwrap_or_default(),
+    };
+    Ok(cells.iter().map(|row| row.iter().map(score).collect()).collect())
+}
+
+/// Where a score comes from.
+enum Cell {
+    /// A run has it.
+    Known(f64),
+    /// The place among those that the metric is asked for.
+    Asked(usize),
 }
 
 /// The rule for one output, if a better one was found; why or why not.

@@ -1,7 +1,7 @@
 //! COPRO: coordinate ascent over instructions.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task};
 ///
 /// A candidate is evaluated once, when it is new, with the best instructions so far for the other
 /// predictors, so that the cost grows with the number of predictors and not with its square.
+/// With a race that drops candidates, the LM is shown those that ran on all validation examples.
 /// Other than in DSPy there is no search for a prefix of the output field: prompts have none.
 ///
 /// Cost: `(1 + predictors × (breadth × depth - 1)) × validation examples`, and as many questions as
@@ -70,24 +71,45 @@ impl Copro {
         task: &Task<'_>,
         predictor: usize,
         round: usize,
-        attempts: &mut Vec<Attempt>,
+        tried: &mut Tried,
     ) -> Result<()> {
-        let Some((path, _)) = task.predictors.get(predictor) else { return Ok(()) };
-        attempts.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let shown = attempts.len().saturating_sub(self.breadth.max(1));
-        let past = if round == 0 { &[] } else { attempts.get(shown..).unwrap_or_default() };
+        let Some((path, signature)) = task.predictors.get(predictor) else { return Ok(()) };
+        tried.texts.insert(signature.instructions().into());
+        let past = if round == 0 { &[] } else { tried.best(self.breadth.max(1)) };
         let first = (round * self.breadth) as u64;
         let rollouts = first..first + self.variants(round) as u64;
         let written =
             vary_instructions(task, predictor, past, rollouts, self.init_temperature).await?;
-        let known = |text: &Arc<str>| attempts.iter().any(|(t, _)| t == text);
-        let new = written.into_iter().filter(|text| !known(text)).collect();
+        let new = written.into_iter().filter(|text| tried.texts.insert(text.clone())).collect();
         let mut search = Texts { waiting: new, told: Vec::new() };
-        let maker = Maker { path: path.clone(), round: round + 1 };
+        let maker = Maker { path: path.clone(), round: round + 1, made: Mutex::default() };
         explore_from_base(task, &mut search, None, &self.race, &maker).await?;
-        let scored = search.told.into_iter().filter(|(_, told)| told.n > 0);
-        attempts.extend(scored.map(|(text, told)| (text, told.mean)));
+        let made = maker.made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let scored = task.scored();
+        let score = |hash: &String| scored.iter().find(|(c, _)| c.hash == *hash).map(|(_, s)| *s);
+        tried
+            .attempts
+            .extend(made.iter().filter_map(|(text, hash)| Some((text.clone(), score(hash)?))));
         Ok(())
+    }
+}
+
+/// What was tried for one predictor.
+#[derive(Clone, Default)]
+struct Tried {
+    /// All texts; none is tried twice.
+    texts: HashSet<Arc<str>>,
+    /// Those that ran on all validation examples: a mean over the few on which another one was dropped
+    /// is not to be compared with theirs.
+    attempts: Vec<Attempt>,
+}
+
+impl Tried {
+    /// The best attempts, the best one last.
+    fn best(&mut self, most: usize) -> &[Attempt] {
+        self.attempts.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let from = self.attempts.len().saturating_sub(most);
+        self.attempts.get(from..).unwrap_or_default()
     }
 }
 
@@ -119,6 +141,8 @@ impl Search for Texts {
 struct Maker {
     path: Arc<str>,
     round: usize,
+    /// The texts with the hashes of their candidates, each once.
+    made: Mutex<BTreeMap<Arc<str>, String>>,
 }
 
 impl Make<Arc<str>> for Maker {
@@ -131,7 +155,12 @@ impl Make<Arc<str>> for Maker {
             let mut state = ProgramState::default();
             let instructions = Some(text.clone());
             state.insert(self.path.clone(), Parameters { instructions, ..Parameters::default() });
-            task.propose(format!("round {}, instructions of {}", self.round, self.path), state)
+            let origin = format!("round {}, instructions of {}", self.round, self.path);
+            let candidate = task.propose(origin, state)?;
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.insert(text.clone(), candidate.hash.clone());
+            drop(made);
+            Ok(candidate)
         })
     }
 }
@@ -154,13 +183,13 @@ impl Optimizer for Copro {
         Cost { runs: race_runs(&self.race, 1 + new, sizes), questions: new }
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
-        let mut attempts: Vec<Vec<Attempt>> = vec![Vec::new(); task.predictors.len()];
+        let mut tried = vec![Tried::default(); task.predictors.len()];
         for round in 0..self.depth {
-            for (predictor, attempts) in attempts.iter_mut().enumerate() {
+            for (predictor, tried) in tried.iter_mut().enumerate() {
                 let now = task.based_on(&task.winner());
-                self.improve(&now, predictor, round, attempts).await?;
+                self.improve(&now, predictor, round, tried).await?;
                 if round == 0 {
-                    attempts.extend(in_force(&now, predictor));
+                    tried.attempts.extend(in_force(&now, predictor));
                 }
             }
         }

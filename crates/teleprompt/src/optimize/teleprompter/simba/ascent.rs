@@ -70,7 +70,7 @@ impl<'s, 'a> Ascent<'s, 'a> {
     }
 
     /// Several runs of each example, each by a candidate drawn from the best, and one of them by the
-    /// teacher, if there is one.
+    /// teacher, if there is one: its program, or the candidate under its context.
     async fn sample(
         &self,
         step: usize,
@@ -79,7 +79,7 @@ impl<'s, 'a> Ascent<'s, 'a> {
         rng: &mut Rng,
     ) -> Result<Vec<Bucket>> {
         let teacher = Candidate::new("the teacher", ProgramState::default());
-        let count = self.recipe.count();
+        let (count, taught) = (self.recipe.count(), self.task.has_teacher());
         let mut calls = Vec::new();
         for place in places {
             for k in 0..count {
@@ -87,8 +87,9 @@ impl<'s, 'a> Ascent<'s, 'a> {
                 let drawn = self.pool.draw(among, self.recipe.temperature_for_sampling, rng);
                 let candidate = drawn.and_then(|id| self.pool.get(id));
                 let call = match candidate {
-                    Some(_) if k == 0 && self.task.teacher.is_some() => {
-                        Call::new(&teacher, Split::Train, *place).by_teacher()
+                    Some(candidate) if k == 0 && taught => {
+                        let own = self.task.teacher.map(|_| &teacher);
+                        Call::new(own.unwrap_or(candidate), Split::Train, *place).by_teacher()
                     }
                     Some(candidate) => Call::new(candidate, Split::Train, *place),
                     None => continue,

@@ -17,7 +17,7 @@ use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
 /// of the step it concerns.
 ///
 /// The winners of evenly spaced batches are validated at the end. With a teacher, it does one of the
-/// runs of each example. Cost, with `b` the smaller of `bsize` and the train examples:
+/// runs of each example; with a teacher context alone, the candidates do, by its LM. Cost, with `b` the smaller of `bsize` and the train examples:
 /// `2 × max_steps × num_candidates × b` runs, `(num_candidates + 2) × validation examples`, and at
 /// most `max_steps × num_candidates` questions. Use it when answers vary from run to run, which is
 /// where it finds what to learn, and when there are evaluations to spend.
