@@ -170,3 +170,8 @@ pub trait Optimizer: Send + Sync {
         Compiler::new(self, metric)
     }
 }
+
+/// The guide's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/optimizers.md")]
+struct Guide;
