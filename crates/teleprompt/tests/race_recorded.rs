@@ -11,11 +11,15 @@
 use teleprompt::evaluate::paired;
 use teleprompt::optimize::race::{Race, replay};
 
-/// Candidates by examples; the file says where they come from.
-fn recorded() -> Vec<Vec<f64>> {
-    let text = include_str!("fixtures/scores_banking77_10.json");
-    let value: serde_json::Value = serde_json::from_str(text).unwrap();
-    serde_json::from_value(value["scores"].clone()).unwrap()
+/// Candidates by examples; the files say where they come from. The defaults of the races were settled
+/// with the first in sight; the second was recorded after that, and its candidates differ more.
+fn recorded() -> [Vec<Vec<f64>>; 2] {
+    let near = include_str!("fixtures/scores_banking77_10.json");
+    let mixed = include_str!("fixtures/scores_banking77_10_mixed.json");
+    [near, mixed].map(|text| {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        serde_json::from_value(value["scores"].clone()).unwrap()
+    })
 }
 
 fn best(matrix: &[Vec<f64>]) -> usize {
@@ -24,40 +28,61 @@ fn best(matrix: &[Vec<f64>]) -> usize {
     matrix.iter().position(|row| sum(row) == top).unwrap()
 }
 
-/// Over orders of the examples: the part of the cells that was run, on average and at most, and how
-/// often the winner is that of full evaluation, or tied with it.
-fn raced(race: &Race, matrix: &[Vec<f64>]) -> (f64, f64, usize, usize) {
-    let cells = (matrix.len() * matrix[0].len()) as f64;
+fn mean(row: &[f64]) -> f64 {
+    row.iter().sum::<f64>() / row.len() as f64
+}
+
+/// Over 100 orders of the examples.
+#[derive(Debug)]
+struct Raced {
+    /// The part of the cells that was run, on average.
+    cells: f64,
+    /// How often the winner is that of full evaluation.
+    same: usize,
+    /// How often the paired test does not tell the winner from that of full evaluation.
+    tied: usize,
+    /// What the winner's mean over all examples is below that of the best, on average.
+    regret: f64,
+}
+
+fn raced(race: &Race, matrix: &[Vec<f64>]) -> Raced {
+    let all = (matrix.len() * matrix[0].len()) as f64;
     let full = best(matrix);
-    let (mut parts, mut same, mut tied) = (Vec::new(), 0, 0);
+    let mut raced = Raced { cells: 0.0, same: 0, tied: 0, regret: 0.0 };
     for seed in 0..100 {
         let outcome = replay(race, matrix, seed);
-        parts.push(outcome.cells_used as f64 / cells);
         let winner = outcome.winner.unwrap();
-        same += usize::from(winner == full);
-        tied += usize::from(paired(&matrix[winner], &matrix[full]).p_value > 0.05);
+        raced.cells += outcome.cells_used as f64 / all / 100.0;
+        raced.same += usize::from(winner == full);
+        raced.tied += usize::from(paired(&matrix[winner], &matrix[full]).p_value > 0.05);
+        raced.regret += (mean(&matrix[full]) - mean(&matrix[winner])) / 100.0;
     }
-    let most = parts.iter().copied().fold(0.0, f64::max);
-    (parts.iter().sum::<f64>() / 100.0, most, same, tied)
+    raced
 }
 
 #[test]
 fn races_find_the_winner_of_full_evaluation_at_half_its_calls() {
-    let matrix = recorded();
-    assert!(matrix.len() >= 12 && matrix.iter().all(|row| row.len() == 100));
-    for race in [Race::minibatch(), Race::halving(), Race::wilcoxon()] {
-        let (mean, most, same, tied) = raced(&race, &matrix);
-        println!("{race:?}: {mean:.3} of the cells, at most {most:.3}; same {same}, tied {tied}");
-        assert!(mean <= 0.5, "{race:?} ran {mean} of the cells");
-        assert!(tied >= 99, "{race:?}: {tied} of 100 winners tie with that of full evaluation");
+    for matrix in recorded() {
+        assert!(matrix.len() >= 12 && matrix.iter().all(|row| row.len() == 100));
+        for race in [Race::minibatch(), Race::halving(), Race::wilcoxon()] {
+            let found = raced(&race, &matrix);
+            println!("{race:?}: {found:?}");
+            assert!(found.cells <= 0.5, "{race:?}: {found:?}");
+            assert!(found.tied >= 95, "{race:?}: {found:?}");
+            assert!(found.regret <= 0.015, "{race:?}: {found:?}");
+        }
+        let full = raced(&Race::Full, &matrix);
+        assert_eq!((full.same, full.regret), (100, 0.0));
     }
-    let (mean, ..) = raced(&Race::Full, &matrix);
-    assert_eq!(mean, 1.0);
 }
 
-/// The test above can fail: a race that keeps the first does not pass it.
+/// What the test above asks for is not had by chance: neither the start nor a blind choice has it.
 #[test]
-fn keeping_the_start_is_no_tie() {
-    let matrix = recorded();
-    assert!(paired(&matrix[0], &matrix[best(&matrix)]).p_value < 0.001);
+fn a_blind_choice_would_not_do() {
+    for matrix in recorded() {
+        let full = best(&matrix);
+        assert!(paired(&matrix[0], &matrix[full]).p_value < 0.001);
+        let blind: f64 = matrix.iter().map(|row| mean(row)).sum::<f64>() / matrix.len() as f64;
+        assert!(mean(&matrix[full]) - blind > 0.04);
+    }
 }
