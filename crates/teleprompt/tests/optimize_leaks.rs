@@ -150,7 +150,6 @@ async fn calibration_keeps_to_a_limit_of_money() {
     let done = recipe.compile(&cx, &program(), &data(80)).await.unwrap();
     let bias = &done.program.state().get("predict").unwrap().label_bias;
     assert!(bias["odd"] > 0.5 && (bias["odd"] + bias["even"]).abs() < 1e-3, "{bias:?}");
-    assert!(done.report.spent.evaluation.total_cost().unwrap() > Money::ZERO);
 }
 
 fn brisk<'t>(task: &'t Task<'_>) -> BoxFuture<'t, Result<Candidate>> {

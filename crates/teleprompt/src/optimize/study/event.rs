@@ -264,6 +264,10 @@ impl Event {
                     tops.retain(|(_, logprob)| logprob.is_finite());
                 }
             }
+            Event::Judged { judged, .. } if !judged.score.is_finite() => {
+                judged.error.get_or_insert_with(|| format!("{} is no score", judged.score));
+                judged.score = 0.0;
+            }
             Event::Decided { score, .. } => *score = score.filter(|s| s.is_finite()),
             _ => {}
         }
