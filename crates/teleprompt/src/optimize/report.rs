@@ -97,7 +97,8 @@ pub struct Report {
     /// `test`; `held-back` where no test examples were given and some were set aside; `used` where
     /// there were too few for that, so that the scores prove nothing.
     pub split: String,
-    /// The program as written.
+    /// The program as written. Where the budget ended while the winner was measured, both sides are
+    /// on the examples that were done; where none was, this side alone is measured.
     pub baseline: Side,
     /// The candidate that the search chose.
     pub winner: Side,
@@ -136,7 +137,7 @@ pub struct Report {
     pub seconds: f64,
     /// The study's name.
     pub study: String,
-    /// Why the search ended early, if it did.
+    /// Why the search, or the evaluation of its result, ended early, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }
@@ -150,23 +151,34 @@ pub(super) struct Facts<'a> {
     pub program: &'a Program,
     pub objective: Objective,
     pub winner: &'a Candidate,
-    pub plain: &'a [Run],
-    pub tuned: &'a [Run],
-    pub stopped: Option<String>,
+    pub measured: Measured,
     pub seconds: f64,
+}
+
+/// The runs on the test examples.
+pub(super) struct Measured {
+    /// Of the program as written.
+    pub plain: Vec<Run>,
+    /// Of the winner, on the same examples; none if the budget ended before the first.
+    pub tuned: Vec<Run>,
+    /// The test examples that there are.
+    pub of: usize,
+    /// Why the search, or this evaluation, ended early.
+    pub stopped: Option<String>,
 }
 
 impl Facts<'_> {
     pub fn report(self) -> Report {
         let scores = |runs: &[Run]| runs.iter().map(|r| r.score).collect::<Vec<_>>();
-        let test = paired(&scores(self.plain), &scores(self.tuned));
+        let Measured { plain, tuned, of, .. } = &self.measured;
+        let test = paired(&scores(plain), &scores(tuned));
         let (baseline, winner) =
-            (Side::of("as written", self.plain), Side::of(&self.winner.origin, self.tuned));
+            (Side::of("as written", plain), Side::of(&self.winner.origin, tuned));
         let same = self.winner.hash == Candidate::baseline().hash;
         let improved = !same && self.is_better(&baseline, &winner);
         let spent = self.study.spent();
         Report {
-            verdict: verdict(same, improved, self.splits.measured_on, &baseline, &winner),
+            verdict: verdict(same, improved, (self.splits.measured_on, *of), &baseline, &winner),
             improved,
             candidate: self.winner.hash.clone(),
             changes: if same { Vec::new() } else { self.changes() },
@@ -186,7 +198,7 @@ impl Facts<'_> {
             spent,
             seconds: self.seconds,
             study: self.study.name().into(),
-            stopped: self.stopped,
+            stopped: self.measured.stopped,
         }
     }
 
@@ -225,7 +237,7 @@ impl Facts<'_> {
 fn verdict(
     same: bool,
     improved: bool,
-    measured_on: MeasuredOn,
+    (measured_on, of): (MeasuredOn, usize),
     baseline: &Side,
     winner: &Side,
 ) -> String {
@@ -233,6 +245,11 @@ fn verdict(
     let text = match (same, improved) {
         (true, _) => {
             "nothing beat the program as written in the search; it is what you get".to_owned()
+        }
+        (_, true) if winner.n == 0 && of > 0 => {
+            "the winner is the best of the search, but the budget ended before it was measured \
+             beside the program as written"
+                .to_owned()
         }
         (_, true) => format!("the winner is {points:+.1} points on the program as written"),
         _ => format!(
@@ -242,7 +259,8 @@ fn verdict(
         ),
     };
     match measured_on {
-        _ if winner.n == 0 => format!("{text}; there were no examples to measure it on"),
+        _ if of == 0 => format!("{text}; there were no examples to measure it on"),
+        _ if winner.n < of => format!("{text}; {} of {of} examples were measured", winner.n),
         MeasuredOn::Used => format!("{text}; on examples that were used, which proves nothing"),
         MeasuredOn::Test | MeasuredOn::HeldBack => text,
     }
@@ -303,7 +321,7 @@ impl fmt::Display for Report {
             write!(f, "\n  {name:<11}{} LM calls, {} tokens", part.calls, tokens(&part))?;
         }
         if let Some(why) = &self.stopped {
-            write!(f, "\nthe search ended early: {why}")?;
+            write!(f, "\nended early: {why}")?;
         }
         write!(f, "\nresult       {}", self.verdict)?;
         if let Some(error) = &self.winner.first_error {

@@ -1,5 +1,6 @@
 //! Running an optimizer: budget, study, baseline, report.
 
+mod reserve;
 mod session;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,8 @@ use teleprompt_core::{
 };
 
 use super::{Call, Task};
-use crate::optimize::study::By;
+use crate::optimize::Candidate;
+use crate::optimize::study::{By, Run, Split};
 
 /// What is constant in a search, hashed once.
 #[derive(Clone)]
@@ -41,6 +42,18 @@ impl Keys {
 }
 
 impl Task<'_> {
+    /// What the study knows of a candidate's runs on the examples of a split, in their order.
+    pub(in crate::optimize) fn known(
+        &self,
+        candidate: &Candidate,
+        split: Split,
+    ) -> Vec<Option<Run>> {
+        let run = |(place, example)| {
+            self.study.run(&self.run_key(&Call::new(candidate, split, place), example))
+        };
+        self.examples(split).iter().enumerate().map(run).collect()
+    }
+
     /// Of a run.
     pub(super) fn run_key(&self, call: &Call<'_>, example: &Example) -> String {
         let keys = &self.keys;
