@@ -1,10 +1,11 @@
 //! What a compile found, as facts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::{Metric, MetricHandle, Program, Record, Usage};
+use teleprompt_core::{Metric, MetricHandle, Program, ProgramState, Record, Signature, Usage};
 
 use super::splits::{MeasuredOn, Splits};
 use super::study::{CandidateFacts, Run, Spend, Study};
@@ -71,6 +72,9 @@ impl Side {
 pub struct Change {
     /// The predictor's path.
     pub predictor: String,
+    /// Which member changes it, from 0, where the winner is several that vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<usize>,
     /// The instructions as written, where they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions_before: Option<String>,
@@ -118,7 +122,7 @@ pub struct Report {
     pub p_value: f64,
     /// The test.
     pub test: String,
-    /// What the winner changes.
+    /// What the winner changes, member by member where it is several that vote.
     #[serde(default)]
     pub changes: Vec<Change>,
     /// Every candidate with its scores, in the order in which they were made.
@@ -213,25 +217,38 @@ impl Facts<'_> {
     }
 
     fn changes(&self) -> Vec<Change> {
+        let solution = self.winner.solution();
         let written = predictors(self.program, &Candidate::baseline());
-        let tuned = predictors(self.program, self.winner);
-        let both = written.into_iter().zip(tuned);
-        let change = |((path, before), (_, after)): ((_, _), (_, _))| {
-            let (path, before, after): (std::sync::Arc<str>, teleprompt_core::Signature, _) =
-                (path, before, after);
-            let after: teleprompt_core::Signature = after;
-            let parameters = self.winner.state().get(&path)?;
-            let differ = before.instructions() != after.instructions();
-            Some(Change {
-                predictor: path.to_string(),
-                instructions_before: differ.then(|| before.instructions().to_owned()),
-                instructions: differ.then(|| after.instructions().to_owned()),
-                demos: parameters.demos().to_vec(),
-                parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
+        let member = |(place, state): (usize, &Arc<ProgramState>)| {
+            let tuned = predictors(self.program, &Candidate::new("", (**state).clone()));
+            let number = (!solution.is_single()).then_some(place);
+            let both = written.iter().zip(&tuned);
+            both.filter_map(|((path, before), (_, after))| {
+                change(path, number, (before, after), state)
             })
+            .collect::<Vec<_>>()
         };
-        both.filter_map(change).collect()
+        solution.members().iter().enumerate().flat_map(member).collect()
     }
+}
+
+/// What a state changes in a predictor of these signatures, before and after.
+fn change(
+    path: &str,
+    member: Option<usize>,
+    (before, after): (&Signature, &Signature),
+    state: &ProgramState,
+) -> Option<Change> {
+    let parameters = state.get(path)?;
+    let differ = before.instructions() != after.instructions();
+    Some(Change {
+        predictor: path.to_owned(),
+        member,
+        instructions_before: differ.then(|| before.instructions().to_owned()),
+        instructions: differ.then(|| after.instructions().to_owned()),
+        demos: parameters.demos().to_vec(),
+        parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
+    })
 }
 
 fn verdict(
@@ -346,7 +363,11 @@ fn what_changes(f: &mut fmt::Formatter<'_>, change: &Change) -> fmt::Result {
     if change.instructions.is_some() {
         parts.insert(0, "instructions".into());
     }
-    write!(f, "\nchanged      {}: {}", change.predictor, parts.join(", "))?;
+    write!(f, "\nchanged      {}", change.predictor)?;
+    if let Some(member) = change.member {
+        write!(f, " of member {}", member + 1)?;
+    }
+    write!(f, ": {}", parts.join(", "))?;
     let (Some(before), Some(after)) = (&change.instructions_before, &change.instructions) else {
         return Ok(());
     };
