@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
+use teleprompt::optimize::compose::Vote;
 use teleprompt::optimize::teleprompter::{
     BootstrapFewShotWithRandomSearch, Ensemble, LabeledFewShot,
 };
-use teleprompt::optimize::compose::Vote;
 use teleprompt::optimize::{
     Candidate, Compiler, Cost, Optimizer, OptimizerHandle, Report, Sizes, Task,
 };
@@ -42,9 +42,8 @@ struct Learner {
 
 /// FNV-1a.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn prompt_tokens(request: &LmRequest) -> u64 {
@@ -64,7 +63,8 @@ impl Learner {
         let asks = |m: &&teleprompt::Message| m.content.contains("number");
         let text = request.messages.iter().rev().find(asks).map_or("", |m| &m.content);
         let shown: String = request.messages.iter().take(5).map(|m| &*m.content).collect();
-        let errs = hash(&format!("{}{}", hash(&shown), hash(text))) % 1000 < self.errs.unwrap_or(250);
+        let errs =
+            hash(&format!("{}{}", hash(&shown), hash(text))) % 1000 < self.errs.unwrap_or(250);
         match text.contains("beta") != errs {
             true => "[[ ## label ## ]]\nb",
             false => "[[ ## label ## ]]\na",
@@ -185,7 +185,8 @@ async fn a_budget_that_ends_in_the_last_evaluation_still_gives_a_report_and_can_
 #[tokio::test]
 async fn a_winner_that_was_measured_in_the_search_has_what_its_last_evaluation_needs() {
     for mumbles in [false, true] {
-        let ensemble = || Ensemble { of: OptimizerHandle::new(search()), size: 5, ..Ensemble::default() };
+        let ensemble =
+            || Ensemble { of: OptimizerHandle::new(search()), size: 5, ..Ensemble::default() };
         let mut voted = 0;
         for limit in (200..2800).step_by(200) {
             let dir = tempfile::tempdir().unwrap();
@@ -233,7 +234,8 @@ impl Optimizer for OnTwo {
         let flat = task.propose_ensemble("three", &[&both, &one], Vote::default())?;
         assert_eq!(flat.solution().members().len(), 3);
         let on_both = task.based_on(&both);
-        let told = Parameters { instructions: Some("Tell the tree.".into()), ..Parameters::default() };
+        let told =
+            Parameters { instructions: Some("Tell the tree.".into()), ..Parameters::default() };
         let told = on_both.propose("told", state(told))?;
         let alike = on_both.propose("alike", demos(12))?;
         assert!(alike.solution().is_single(), "nothing is left to vote on");
@@ -260,7 +262,10 @@ async fn what_is_laid_over_an_ensemble_is_laid_over_every_member() {
 async fn calls_of(lm: &Learner, program: &impl Module<Input = Record>) -> u64 {
     let before = lm.paid.load(Ordering::SeqCst);
     let input = record! { text: "oak beta oak number 1" };
-    program.call(&context(lm).with_named_lm("big", LmHandle::new(lm.clone())), input).await.unwrap();
+    program
+        .call(&context(lm).with_named_lm("big", LmHandle::new(lm.clone())), input)
+        .await
+        .unwrap();
     lm.paid.load(Ordering::SeqCst) - before
 }
 

@@ -17,6 +17,7 @@
 mod calling;
 mod chain_of_thought;
 mod evidence;
+mod identity;
 mod inputs;
 mod pool;
 mod predict;
@@ -26,6 +27,7 @@ mod telling;
 mod tuned;
 
 pub use chain_of_thought::ChainOfThought;
+pub(crate) use identity::program_identity;
 pub(crate) use inputs::check as check_inputs;
 pub use predict::Predict;
 pub use tuned::Tuned;

@@ -15,8 +15,7 @@ use teleprompt_core::{
 };
 
 pub use ask::Question;
-pub(super) use keys::Keys;
-pub(super) use keys::program_identity;
+pub(super) use keys::{Keys, embedder, named_by_program};
 pub use objective::Objective;
 pub use run::Call;
 pub(super) use runner::ProgramRunner;
@@ -132,7 +131,8 @@ impl<'a> Task<'a> {
     /// A state laid over every member of the base.
     pub(super) fn over_base(&self, state: &ProgramState) -> Result<Solution> {
         let base = self.base.solution();
-        let alike = |members: &[Arc<ProgramState>]| members.iter().all(|m| Some(m) == members.first());
+        let alike =
+            |members: &[Arc<ProgramState>]| members.iter().all(|m| Some(m) == members.first());
         let members: Vec<Arc<ProgramState>> =
             base.members().iter().map(|member| Arc::new(over(state, member))).collect();
         match members.first() {
