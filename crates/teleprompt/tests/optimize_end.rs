@@ -14,17 +14,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
+use teleprompt::module::Tuned;
 use teleprompt::optimize::compose::Vote;
+use teleprompt::optimize::study::OnChange;
 use teleprompt::optimize::teleprompter::{
     BootstrapFewShotWithRandomSearch, Ensemble, LabeledFewShot,
 };
+use teleprompt::optimize::text::{TextOptimizer, Texts};
 use teleprompt::optimize::{
-    Candidate, Compiler, Cost, Optimizer, OptimizerHandle, Report, Sizes, Task,
+    Candidate, Compiler, Cost, Objective, Optimizer, OptimizerHandle, Report, Sizes, Task,
 };
 use teleprompt::prelude::*;
 use teleprompt::{
-    Capabilities, Completion, Limits, LmError, LmHandle, LmRequest, LmResponse, Module, Parameters,
-    ProgramState, Record, Role, Usage,
+    Capabilities, Completion, Limits, LmError, LmHandle, LmRequest, LmResponse, Metric, Module,
+    Parameters, Program, ProgramState, Record, Role, Usage,
 };
 
 /// Without demonstrations it always says "a". With some it knows the label, but for one question in
@@ -35,6 +38,8 @@ struct Learner {
     tokens: Arc<AtomicU64>,
     /// With demonstrations, its first reply to each question cannot be read.
     mumbles: bool,
+    /// It learns nothing from demonstrations.
+    deaf: bool,
     identity: &'static str,
     /// Of a thousand questions it errs on this many; 250 if not set.
     errs: Option<u64>,
@@ -54,7 +59,7 @@ impl Learner {
     fn says(&self, request: &LmRequest) -> &'static str {
         let repaired = request.messages.iter().any(|m| m.content.contains("mumble"));
         let demos = request.messages.iter().filter(|m| m.role == Role::Assistant).count();
-        if demos - usize::from(repaired) < 4 {
+        if self.deaf || demos - usize::from(repaired) < 4 {
             return "[[ ## label ## ]]\na";
         }
         if self.mumbles && !repaired {
@@ -284,4 +289,127 @@ async fn an_ensemble_that_wins_keeps_its_members_when_lms_are_chosen() {
         assert_eq!(change.parameters["lm"], "big");
     }
     assert_eq!(calls_of(&lm, &done.program).await, 5);
+}
+
+fn with_big(lm: &Learner, identity: &'static str) -> (Context, Learner) {
+    let big = Learner { errs: Some(0), identity, ..Learner::default() };
+    (context(lm).with_named_lm("big", LmHandle::new(big.clone())), big)
+}
+
+#[tokio::test]
+async fn a_named_lm_that_changed_is_refused_with_the_difference() {
+    let mut state = ProgramState::default();
+    state.insert("predict", Parameters { lm: Some("big".into()), ..Parameters::default() });
+    let on_big = Tuned::new(program(), state);
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = || compiler(LabeledFewShot::default(), &dir);
+    let (cx, _) = with_big(&Learner::default(), "-one");
+    compiler().compile(&cx, &on_big, &data(80)).await.unwrap();
+    let (cx, big) = with_big(&Learner::default(), "-two");
+    let changed = compiler().compile(&cx, &on_big, &data(80)).await;
+    let message = changed.err().unwrap().to_string();
+    let difference = "lm.named.big: was `learner-one`, now `learner-two`";
+    assert!(message.contains(difference), "{message}");
+    let fork = compiler().on_change(OnChange::Fork);
+    fork.compile(&cx, &on_big, &data(80)).await.unwrap();
+    assert_eq!(big.paid.load(Ordering::SeqCst), 40, "nothing that the old one answered holds");
+}
+
+#[tokio::test]
+async fn a_fork_over_another_lm_to_choose_keeps_the_runs_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = || compiler(LabeledFewShot::default(), &dir).lms(["big"]);
+    let (cx, first) = with_big(&Learner::default(), "-one");
+    compiler().compile(&cx, &program(), &data(80)).await.unwrap();
+    let (small, paid) = (Learner::default(), |lm: &Learner| lm.paid.load(Ordering::SeqCst));
+    let (cx, second) = with_big(&small, "-two");
+    let fork = compiler().on_change(OnChange::Fork);
+    fork.compile(&cx, &program(), &data(80)).await.unwrap();
+    assert_eq!((paid(&small), paid(&second)), (0, paid(&first)));
+    assert!(paid(&second) > 0);
+}
+
+#[tokio::test]
+async fn a_metric_of_another_name_or_version_is_refused_with_the_difference() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = async |version: &str| {
+        let compiler = LabeledFewShot::default().compiler(metric::named(version, exact));
+        let compiler = compiler.studies_in(dir.path()).study("trial");
+        compiler.compile(&context(&Learner::default()), &program(), &data(80)).await
+    };
+    assert_eq!(run("exact 1").await.unwrap().report.metric, "exact 1");
+    run("exact 1").await.unwrap();
+    let message = run("exact 2").await.err().unwrap().to_string();
+    let difference = "metric: was `exact 1 (metric)`, now `exact 2 (metric)`";
+    assert!(message.contains(difference), "{message}");
+
+    let judge = |instructions: &str| {
+        let judge = Predict::of("text, label -> score: float").unwrap();
+        let judge = judge.with_instructions(instructions);
+        metric::Judge::new(Program::new(judge)).unwrap().named("tone")
+    };
+    assert_eq!(judge("Judge.").fingerprint(), judge("Judge.").fingerprint());
+    assert_ne!(judge("Judge.").fingerprint(), judge("Be strict.").fingerprint());
+}
+
+#[tokio::test]
+async fn a_text_is_improved_anew_when_the_version_of_the_evaluator_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = async |version: &str| {
+        let studies = dir.path().to_owned();
+        let evaluator = |texts: &Texts, _: &Example| texts["slogan"].len() > 99;
+        let text = TextOptimizer::new([("slogan", "We sell bread")], evaluator).version(version);
+        let text = text.recipe(LabeledFewShot::default());
+        let text = text.with(|compiler| compiler.studies_in(studies).study("trial"));
+        text.optimize(&context(&Learner::default())).await
+    };
+    assert_eq!(run("1").await.unwrap().report.metric, "evaluator 1");
+    run("1").await.unwrap();
+    let message = run("2").await.err().unwrap().to_string();
+    assert!(message.contains("was `evaluator 1 (evaluator)`, now `evaluator 2"), "{message}");
+}
+
+/// Proposes these instructions.
+struct Says(&'static str);
+
+impl Optimizer for Says {
+    fn name(&self) -> &'static str {
+        "says"
+    }
+    fn settings(&self) -> serde_json::Value {
+        self.0.into()
+    }
+    fn validates(&self) -> bool {
+        false
+    }
+    fn cost(&self, _: Sizes) -> Cost {
+        Cost::default()
+    }
+    async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
+        let mut state = ProgramState::default();
+        let instructions = Some(self.0.into());
+        state.insert("predict", Parameters { instructions, ..Parameters::default() });
+        task.propose("other words", state)
+    }
+}
+
+#[tokio::test]
+async fn a_winner_by_cost_must_score_higher_or_be_cheaper() {
+    let written = "Say whether the text is of the first kind, alpha, or of the second, beta.";
+    let run = async |says: &'static str, objective: Objective| {
+        let dir = tempfile::tempdir().unwrap();
+        let lm = Learner { deaf: true, ..Learner::default() };
+        let compiler = compiler(Says(says), &dir).objective(objective);
+        let program = program().with_instructions(written);
+        compiler.compile(&context(&lm), &program, &data(80)).await.unwrap().report
+    };
+    let by_cost = Objective::Cost { margin: 0.1 };
+    let longer = "Say whether the text is of the first kind, that is alpha, or of the second kind, \
+        that is beta, and nothing else whatever the text may be about.";
+    let dearer = run(longer, by_cost).await;
+    assert!(!dearer.improved && dearer.verdict.contains("no gain"), "{dearer}");
+    let cheaper = run("Alpha a, beta b.", by_cost).await;
+    assert!(cheaper.improved, "{cheaper}");
+    assert!(cheaper.verdict.contains("tokens a run instead of"), "{cheaper}");
+    assert!(!run("Alpha a, beta b.", Objective::Quality).await.improved);
 }

@@ -1,5 +1,7 @@
 //! What a compile found, as facts.
 
+mod verdict;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Metric, MetricHandle, Program, ProgramState, Record, Signature, Usage};
 
-use super::splits::{MeasuredOn, Splits};
+use self::verdict::{gain, verdict};
+use super::splits::Splits;
 use super::study::{CandidateFacts, Run, Spend, Study};
 use super::task::predictors;
 use super::{Candidate, Objective};
@@ -179,10 +182,12 @@ impl Facts<'_> {
         let (baseline, winner) =
             (Side::of("as written", plain), Side::of(&self.winner.origin, tuned));
         let same = self.winner.hash == Candidate::baseline().hash;
-        let improved = !same && self.is_better(&baseline, &winner);
+        let gain =
+            if same { None } else { gain(self.objective, &self.measured, &baseline, &winner) };
+        let improved = gain.is_some();
         let spent = self.study.spent();
         Report {
-            verdict: verdict(same, improved, (self.splits.measured_on, *of), &baseline, &winner),
+            verdict: verdict(same, gain, (self.splits.measured_on, *of), &baseline, &winner),
             improved,
             candidate: self.winner.hash.clone(),
             changes: if same { Vec::new() } else { self.changes() },
@@ -204,16 +209,6 @@ impl Facts<'_> {
             study: self.study.name().into(),
             stopped: self.measured.stopped,
         }
-    }
-
-    /// Whether the winner is worth having. It was chosen by validation examples; these here only
-    /// keep a candidate back that does no better than the program as written.
-    fn is_better(&self, baseline: &Side, winner: &Side) -> bool {
-        let margin = match self.objective {
-            Objective::Quality => return winner.n == 0 || winner.score > baseline.score,
-            Objective::Cost { margin } | Objective::Latency { margin } => margin,
-        };
-        winner.score >= baseline.score - margin
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -249,38 +244,6 @@ fn change(
         demos: parameters.demos().to_vec(),
         parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
     })
-}
-
-fn verdict(
-    same: bool,
-    improved: bool,
-    (measured_on, of): (MeasuredOn, usize),
-    baseline: &Side,
-    winner: &Side,
-) -> String {
-    let points = 100.0 * (winner.score - baseline.score);
-    let text = match (same, improved) {
-        (true, _) => {
-            "nothing beat the program as written in the search; it is what you get".to_owned()
-        }
-        (_, true) if winner.n == 0 && of > 0 => {
-            "the winner is the best of the search, but the budget ended before it was measured \
-             beside the program as written"
-                .to_owned()
-        }
-        (_, true) => format!("the winner is {points:+.1} points on the program as written"),
-        _ => format!(
-            "the winner of the search ({}) is {points:+.1} points on the program as written here, \
-             which is no gain; you get the program as written",
-            winner.origin
-        ),
-    };
-    match measured_on {
-        _ if of == 0 => format!("{text}; there were no examples to measure it on"),
-        _ if winner.n < of => format!("{text}; {} of {of} examples were measured", winner.n),
-        MeasuredOn::Used => format!("{text}; on examples that were used, which proves nothing"),
-        MeasuredOn::Test | MeasuredOn::HeldBack => text,
-    }
 }
 
 /// The cost in words.
