@@ -94,6 +94,13 @@ pub trait Metric: Send + Sync + 'static {
     fn name(&self) -> String {
         "metric".into()
     }
+
+    /// What tells its scores from another metric's: a study of a compile goes on only while it stays
+    /// the same. Tell here what the scores depend on besides example and prediction: settings, a
+    /// version of the code. Default: the name.
+    fn fingerprint(&self) -> String {
+        self.name()
+    }
 }
 
 impl<F, S> Metric for F
@@ -119,6 +126,7 @@ trait ErasedMetric: Send + Sync {
         prediction: &'a Prediction,
     ) -> BoxFuture<'a, Result<Score>>;
     fn name(&self) -> String;
+    fn fingerprint(&self) -> String;
 }
 
 impl<M: Metric> ErasedMetric for M {
@@ -132,6 +140,9 @@ impl<M: Metric> ErasedMetric for M {
     }
     fn name(&self) -> String {
         Metric::name(self)
+    }
+    fn fingerprint(&self) -> String {
+        Metric::fingerprint(self)
     }
 }
 
@@ -157,5 +168,8 @@ impl Metric for MetricHandle {
     }
     fn name(&self) -> String {
         self.0.name()
+    }
+    fn fingerprint(&self) -> String {
+        self.0.fingerprint()
     }
 }

@@ -15,7 +15,7 @@ pub struct Meter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    limits: Limits,
+    limits: Mutex<Limits>,
     started: Instant,
     parent: Option<Meter>,
     book: Mutex<Book>,
@@ -82,12 +82,24 @@ impl Meter {
 
     fn with_parent(limits: Limits, parent: Option<Meter>) -> Self {
         Self(Arc::new(Inner {
-            limits,
+            limits: Mutex::new(limits),
             started: Instant::now(),
             parent,
             book: Mutex::default(),
             freed: Notify::new(),
         }))
+    }
+
+    fn limits(&self) -> Limits {
+        *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other limits from now on, in place of those it has; what was used and reserved so far counts
+    /// against them, and the time still runs from when the meter was made. Parents keep theirs.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.0.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        // Who waits may get its turn now, or never.
+        self.0.freed.notify_waiters();
     }
 
     /// What was used so far.
@@ -97,7 +109,7 @@ impl Meter {
 
     /// The time that is left, here and in all parents; `None`: no limit.
     pub fn time_left(&self) -> Option<Duration> {
-        let own = self.0.limits.time.map(|limit| limit.saturating_sub(self.0.started.elapsed()));
+        let own = self.limits().time.map(|limit| limit.saturating_sub(self.0.started.elapsed()));
         let above = self.0.parent.as_ref().and_then(Meter::time_left);
         match (own, above) {
             (Some(own), Some(above)) => Some(own.min(above)),
@@ -107,12 +119,12 @@ impl Meter {
 
     /// The error for a call that is ended because the time is over.
     pub fn time_is_over(&self) -> Exhausted {
-        let over = |m: &Meter| m.0.limits.time.is_some_and(|limit| m.0.started.elapsed() >= limit);
+        let over = |m: &Meter| m.limits().time.is_some_and(|limit| m.0.started.elapsed() >= limit);
         match &self.0.parent {
             Some(parent) if !over(self) => parent.time_is_over(),
             _ => {
                 let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                let limit = ms(self.0.limits.time.unwrap_or_default());
+                let limit = ms(self.limits().time.unwrap_or_default());
                 let spent = ms(self.0.started.elapsed());
                 Exhausted { what: Resource::Time, limit, spent, needed: 0 }
             }
@@ -158,14 +170,14 @@ impl Meter {
     }
 
     fn attempt(&self, need: &Need) -> Result<Reservation, Denied> {
-        let inner = &*self.0;
-        if inner.limits.time.is_some_and(|limit| inner.started.elapsed() >= limit) {
+        let (inner, limits) = (&*self.0, self.limits());
+        if limits.time.is_some_and(|limit| inner.started.elapsed() >= limit) {
             return Err(Denied::Never(self.time_is_over().into()));
         }
-        let held = self.amount(need).map_err(Denied::Never)?;
+        let held = amount(&limits, need).map_err(Denied::Never)?;
         {
             let mut book = self.book();
-            if let Some((exhausted, for_good)) = short_of(&inner.limits, &book, held) {
+            if let Some((exhausted, for_good)) = short_of(&limits, &book, held) {
                 return Err(if for_good {
                     Denied::Never(exhausted.into())
                 } else {
@@ -180,18 +192,6 @@ impl Meter {
             own.parent = Some(Box::new(parent.attempt(need)?));
         }
         Ok(own)
-    }
-
-    /// What the call takes from each limit that is set.
-    fn amount(&self, need: &Need) -> Result<Amount> {
-        let mut amount = Amount { calls: 1, ..Amount::default() };
-        if self.0.limits.tokens.is_some() {
-            amount.tokens = need.tokens().ok_or_else(|| unbounded("tokens", need))?;
-        }
-        if self.0.limits.cost.is_some() {
-            amount.cost = need.cost().ok_or_else(|| unbounded("money", need))?;
-        }
-        Ok(amount)
     }
 
     fn release(&self, held: Amount, end: &End<'_>) {
@@ -216,6 +216,18 @@ impl Meter {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the call takes from each limit that is set.
+fn amount(limits: &Limits, need: &Need) -> Result<Amount> {
+    let mut amount = Amount { calls: 1, ..Amount::default() };
+    if limits.tokens.is_some() {
+        amount.tokens = need.tokens().ok_or_else(|| unbounded("tokens", need))?;
+    }
+    if limits.cost.is_some() {
+        amount.cost = need.cost().ok_or_else(|| unbounded("money", need))?;
+    }
+    Ok(amount)
 }
 
 /// The first limit that this amount would break, and whether it would even after all calls in

@@ -18,6 +18,7 @@ mod calling;
 mod chain_of_thought;
 mod evidence;
 mod held_out;
+mod identity;
 mod inputs;
 mod pool;
 mod predict;
@@ -28,6 +29,7 @@ mod tuned;
 
 pub use chain_of_thought::ChainOfThought;
 pub(crate) use held_out::is_made_of;
+pub(crate) use identity::program_identity;
 pub(crate) use inputs::check as check_inputs;
 pub use predict::Predict;
 pub use tuned::Tuned;

@@ -1,12 +1,16 @@
 //! What a compile found, as facts.
 
+mod verdict;
+
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use teleprompt_core::{Metric, MetricHandle, Program, Record, Usage};
+use teleprompt_core::{Metric, MetricHandle, Program, ProgramState, Record, Signature, Usage};
 
-use super::splits::{MeasuredOn, Splits};
+use self::verdict::{gain, verdict};
+use super::splits::Splits;
 use super::study::{CandidateFacts, Run, Spend, Study};
 use super::task::predictors;
 use super::{Candidate, Objective};
@@ -71,6 +75,9 @@ impl Side {
 pub struct Change {
     /// The predictor's path.
     pub predictor: String,
+    /// Which member changes it, from 0, where the winner is several that vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<usize>,
     /// The instructions as written, where they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions_before: Option<String>,
@@ -97,7 +104,8 @@ pub struct Report {
     /// `test`; `held-back` where no test examples were given and some were set aside; `used` where
     /// there were too few for that, so that the scores prove nothing.
     pub split: String,
-    /// The program as written.
+    /// The program as written. Where the budget ended while the winner was measured, both sides are
+    /// on the examples that were done; where none was, this side alone is measured.
     pub baseline: Side,
     /// The candidate that the search chose.
     pub winner: Side,
@@ -117,7 +125,7 @@ pub struct Report {
     pub p_value: f64,
     /// The test.
     pub test: String,
-    /// What the winner changes.
+    /// What the winner changes, member by member where it is several that vote.
     #[serde(default)]
     pub changes: Vec<Change>,
     /// Every candidate with its scores, in the order in which they were made.
@@ -136,7 +144,7 @@ pub struct Report {
     pub seconds: f64,
     /// The study's name.
     pub study: String,
-    /// Why the search ended early, if it did.
+    /// Why the search, or the evaluation of its result, ended early, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }
@@ -150,23 +158,36 @@ pub(super) struct Facts<'a> {
     pub program: &'a Program,
     pub objective: Objective,
     pub winner: &'a Candidate,
-    pub plain: &'a [Run],
-    pub tuned: &'a [Run],
-    pub stopped: Option<String>,
+    pub measured: Measured,
     pub seconds: f64,
+}
+
+/// The runs on the test examples.
+pub(super) struct Measured {
+    /// Of the program as written.
+    pub plain: Vec<Run>,
+    /// Of the winner, on the same examples; none if the budget ended before the first.
+    pub tuned: Vec<Run>,
+    /// The test examples that there are.
+    pub of: usize,
+    /// Why the search, or this evaluation, ended early.
+    pub stopped: Option<String>,
 }
 
 impl Facts<'_> {
     pub fn report(self) -> Report {
         let scores = |runs: &[Run]| runs.iter().map(|r| r.score).collect::<Vec<_>>();
-        let test = paired(&scores(self.plain), &scores(self.tuned));
+        let Measured { plain, tuned, of, .. } = &self.measured;
+        let test = paired(&scores(plain), &scores(tuned));
         let (baseline, winner) =
-            (Side::of("as written", self.plain), Side::of(&self.winner.origin, self.tuned));
+            (Side::of("as written", plain), Side::of(&self.winner.origin, tuned));
         let same = self.winner.hash == Candidate::baseline().hash;
-        let improved = !same && self.is_better(&baseline, &winner);
+        let gain =
+            if same { None } else { gain(self.objective, &self.measured, &baseline, &winner) };
+        let improved = gain.is_some();
         let spent = self.study.spent();
         Report {
-            verdict: verdict(same, improved, self.splits.measured_on, &baseline, &winner),
+            verdict: verdict(same, gain, (self.splits.measured_on, *of), &baseline, &winner),
             improved,
             candidate: self.winner.hash.clone(),
             changes: if same { Vec::new() } else { self.changes() },
@@ -186,66 +207,43 @@ impl Facts<'_> {
             spent,
             seconds: self.seconds,
             study: self.study.name().into(),
-            stopped: self.stopped,
+            stopped: self.measured.stopped,
         }
-    }
-
-    /// Whether the winner is worth having. It was chosen by validation examples; these here only
-    /// keep a candidate back that does no better than the program as written.
-    fn is_better(&self, baseline: &Side, winner: &Side) -> bool {
-        let margin = match self.objective {
-            Objective::Quality => return winner.n == 0 || winner.score > baseline.score,
-            Objective::Cost { margin } | Objective::Latency { margin } => margin,
-        };
-        winner.score >= baseline.score - margin
     }
 
     fn changes(&self) -> Vec<Change> {
+        let solution = self.winner.solution();
         let written = predictors(self.program, &Candidate::baseline());
-        let tuned = predictors(self.program, self.winner);
-        let both = written.into_iter().zip(tuned);
-        let change = |((path, before), (_, after)): ((_, _), (_, _))| {
-            let (path, before, after): (std::sync::Arc<str>, teleprompt_core::Signature, _) =
-                (path, before, after);
-            let after: teleprompt_core::Signature = after;
-            let parameters = self.winner.state().get(&path)?;
-            let differ = before.instructions() != after.instructions();
-            Some(Change {
-                predictor: path.to_string(),
-                instructions_before: differ.then(|| before.instructions().to_owned()),
-                instructions: differ.then(|| after.instructions().to_owned()),
-                demos: parameters.demos().to_vec(),
-                parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
+        let member = |(place, state): (usize, &Arc<ProgramState>)| {
+            let tuned = predictors(self.program, &Candidate::new("", (**state).clone()));
+            let number = (!solution.is_single()).then_some(place);
+            let both = written.iter().zip(&tuned);
+            both.filter_map(|((path, before), (_, after))| {
+                change(path, number, (before, after), state)
             })
+            .collect::<Vec<_>>()
         };
-        both.filter_map(change).collect()
+        solution.members().iter().enumerate().flat_map(member).collect()
     }
 }
 
-fn verdict(
-    same: bool,
-    improved: bool,
-    measured_on: MeasuredOn,
-    baseline: &Side,
-    winner: &Side,
-) -> String {
-    let points = 100.0 * (winner.score - baseline.score);
-    let text = match (same, improved) {
-        (true, _) => {
-            "nothing beat the program as written in the search; it is what you get".to_owned()
-        }
-        (_, true) => format!("the winner is {points:+.1} points on the program as written"),
-        _ => format!(
-            "the winner of the search ({}) is {points:+.1} points on the program as written here, \
-             which is no gain; you get the program as written",
-            winner.origin
-        ),
-    };
-    match measured_on {
-        _ if winner.n == 0 => format!("{text}; there were no examples to measure it on"),
-        MeasuredOn::Used => format!("{text}; on examples that were used, which proves nothing"),
-        MeasuredOn::Test | MeasuredOn::HeldBack => text,
-    }
+/// What a state changes in a predictor of these signatures, before and after.
+fn change(
+    path: &str,
+    member: Option<usize>,
+    (before, after): (&Signature, &Signature),
+    state: &ProgramState,
+) -> Option<Change> {
+    let parameters = state.get(path)?;
+    let differ = before.instructions() != after.instructions();
+    Some(Change {
+        predictor: path.to_owned(),
+        member,
+        instructions_before: differ.then(|| before.instructions().to_owned()),
+        instructions: differ.then(|| after.instructions().to_owned()),
+        demos: parameters.demos().to_vec(),
+        parameters: serde_json::to_value(&**parameters).unwrap_or_default(),
+    })
 }
 
 /// The cost in words.
@@ -303,7 +301,7 @@ impl fmt::Display for Report {
             write!(f, "\n  {name:<11}{} LM calls, {} tokens", part.calls, tokens(&part))?;
         }
         if let Some(why) = &self.stopped {
-            write!(f, "\nthe search ended early: {why}")?;
+            write!(f, "\nended early: {why}")?;
         }
         write!(f, "\nresult       {}", self.verdict)?;
         if let Some(error) = &self.winner.first_error {
@@ -328,7 +326,11 @@ fn what_changes(f: &mut fmt::Formatter<'_>, change: &Change) -> fmt::Result {
     if change.instructions.is_some() {
         parts.insert(0, "instructions".into());
     }
-    write!(f, "\nchanged      {}: {}", change.predictor, parts.join(", "))?;
+    write!(f, "\nchanged      {}", change.predictor)?;
+    if let Some(member) = change.member {
+        write!(f, " of member {}", member + 1)?;
+    }
+    write!(f, ": {}", parts.join(", "))?;
     let (Some(before), Some(after)) = (&change.instructions_before, &change.instructions) else {
         return Ok(());
     };

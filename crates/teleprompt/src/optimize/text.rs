@@ -12,6 +12,7 @@ use teleprompt_core::{
 use super::teleprompter::Gepa;
 use super::{Compiler, Optimizer, OptimizerHandle, Report};
 use crate::data::Dataset;
+use crate::evaluate::metrics::named;
 
 /// Named texts. Cloning is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +130,7 @@ pub struct TextOptimizer {
     texts: Vec<(Arc<str>, Arc<str>)>,
     examples: Dataset,
     evaluator: MetricHandle,
+    version: Option<String>,
     recipe: OptimizerHandle,
     options: Box<dyn FnOnce(TextCompiler) -> TextCompiler + Send>,
 }
@@ -174,9 +176,18 @@ impl TextOptimizer {
             texts: texts.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
             examples: Dataset::new("no examples", vec![nothing]),
             evaluator: MetricHandle::new(Judge(evaluator)),
+            version: None,
             recipe: by_reflection(AS_TEXT.into()),
             options: Box::new(|compiler| compiler),
         }
+    }
+
+    /// The version of the evaluator, in any form. An evaluator that changed cannot be told from what
+    /// it was: a study goes on with its old scores unless this changes too. Default: none.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
     }
 
     /// What the texts are for and what must stay as it is, for the LM that improves them: the
@@ -219,7 +230,11 @@ impl TextOptimizer {
     /// No text, or a name twice; those of [`Compiler::compile`].
     pub async fn optimize(self, cx: &Context) -> Result<OptimizedText> {
         let program = Program::new(Artefacts::new(&self.texts)?);
-        let compiler = (self.options)(Compiler::new(self.recipe, self.evaluator));
+        let evaluator = match self.version {
+            Some(version) => named(format!("evaluator {version}"), self.evaluator),
+            None => self.evaluator,
+        };
+        let compiler = (self.options)(Compiler::new(self.recipe, evaluator));
         let (winner, report) = compiler.run(cx, &program, &self.examples).await?;
         let text = |(name, written): &(Arc<str>, Arc<str>)| {
             let laid = winner.state().get(name).and_then(|p| p.instructions.clone());

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 use teleprompt_core::{
-    Context, Error, Example, Field, LmHandle, Metric, Module, Prediction, Program, Record, Result,
-    Score, Signature, names,
+    Context, Error, Example, Field, Lm, LmHandle, Metric, Module, Prediction, Program, Record,
+    Result, Score, Signature, names,
 };
+
+use crate::module::program_identity;
 
 /// A program that judges predictions, such as an LM judge.
 ///
@@ -130,5 +132,12 @@ impl Metric for Judge {
     }
     fn name(&self) -> String {
         self.name.clone()
+    }
+    /// With a hash of the program and of the LM that it was given.
+    fn fingerprint(&self) -> String {
+        let lm = self.lm.as_ref().map(|lm| lm.identity());
+        let what = serde_json::json!({"program": program_identity(&self.program), "lm": lm});
+        let hash = blake3::hash(what.to_string().as_bytes()).to_hex();
+        format!("{} {}", self.name, hash.get(..16).unwrap_or_default())
     }
 }

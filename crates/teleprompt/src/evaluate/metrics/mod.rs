@@ -11,11 +11,12 @@
 //!
 //! A label may be a list of answers, of which any is right. Any closure
 //! `|example: &Example, prediction: &Prediction| …` that gives a bool, a number or a
-//! [`Score`] is a metric too, and [`Judge`] makes one from a program.
+//! [`Score`] is a metric too, [`named`] gives it a name, and [`Judge`] makes one from a program.
 
 mod fields;
 mod json;
 mod judge;
+mod named;
 mod normalize;
 mod number;
 mod passage;
@@ -28,6 +29,7 @@ use crate::data::Dataset;
 
 pub use json::json_equality;
 pub use judge::Judge;
+pub use named::named;
 pub use normalize::normalize;
 pub(crate) use normalize::{plain_number, same};
 pub use number::number_equality;

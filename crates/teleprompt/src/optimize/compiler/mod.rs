@@ -1,21 +1,22 @@
 //! Running an optimizer: budget, study, baseline, report.
 
+mod identity;
+mod reserve;
 mod session;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use teleprompt_core::{Context, Limits, Lm, Metric, MetricHandle, Module, Program, Result};
+use teleprompt_core::{Context, Limits, Metric, MetricHandle, Module, Program, Result};
 
 use self::session::Session;
 use super::compose::match_teacher;
 use super::progress::{Progress, Silent};
 use super::report::Report;
 use super::splits::Splits;
-use super::study::{Command, FORMAT, Identity, OnChange, Source, Study, default_dir};
-use super::task::{Objective, ProgramRunner, Runner, Stops, predictors, program_identity};
+use super::study::{Command, OnChange, Study, default_dir};
+use super::task::{Objective, ProgramRunner, Runner, Stops, predictors};
 use super::{Candidate, Optimizer};
 use crate::data::Dataset;
 use crate::module::Tuned;
@@ -29,6 +30,12 @@ pub struct Compiled<M> {
 }
 
 /// Runs an [`Optimizer`]. See [`crate::optimize`] for an example.
+///
+/// A study goes on only over the same: program, teacher, data, LMs (those that parameters name
+/// included), metric, optimizer. What cannot be told apart is code: a closure as the metric, a
+/// module's `forward`, a runner. A closure that has changed is not noticed, and the study goes on
+/// with the scores of the old one; give it a name that you change with it
+/// ([`metrics::named`](crate::evaluate::metrics::named)), or another study.
 pub struct Compiler<O> {
     pub(super) optimizer: O,
     metric: MetricHandle,
@@ -273,35 +280,5 @@ impl<O: Optimizer> Compiler<O> {
         let Some(teacher) = &self.teacher else { return Ok(BTreeMap::new()) };
         let baseline = Candidate::baseline();
         match_teacher(&predictors(program, &baseline), &predictors(teacher, &baseline))
-    }
-
-    fn identity(&self, cxs: [&Context; 3], program: &Program, splits: &Splits) -> Identity {
-        let source = |data: &Dataset| Source { n: data.len(), hash: data.hash() };
-        let lm = |cx: &Context| json!({"lm": cx.lm().identity(), "settings": cx.settings()});
-        let [student, teacher, prompt] = cxs;
-        let writer = self.optimizer.writes().then(|| lm(prompt));
-        let identity = |name: &Arc<str>| {
-            let handle = student.lm_named(Some(name)).ok()?;
-            Some((name.to_string(), Value::String(handle.identity())))
-        };
-        let choice: serde_json::Map<String, Value> = self.lms.iter().filter_map(identity).collect();
-        Identity {
-            format: FORMAT,
-            program: program_identity(program),
-            teacher: self.teacher.as_ref().map_or(Value::Null, program_identity),
-            train: source(&splits.train),
-            val: source(&splits.val),
-            test: source(&splits.test),
-            metric: self.metric.name(),
-            lm: json!({
-                "student": lm(student), "teacher": lm(teacher), "prompt": writer, "choice": choice,
-                "adapter": student.adapter().name(),
-            }),
-            optimizer: json!({
-                "name": self.optimizer.name(), "settings": self.optimizer.settings(),
-                "objective": self.objective, "runner": self.runner.identity(),
-            }),
-            seed: self.seed,
-        }
     }
 }

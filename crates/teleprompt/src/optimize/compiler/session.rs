@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use teleprompt_core::{Context, Error, Limits, Parameters, Program, ProgramState, Result, Usage};
 
 use super::Compiler;
-use crate::optimize::report::{Facts, Report};
+use super::reserve::{Needs, Reserve};
+use crate::optimize::report::{Facts, Measured, Report};
 use crate::optimize::splits::Splits;
 use crate::optimize::study::{Event, Run, Split, Study};
 use crate::optimize::task::{Keys, Standing, Stops, predictors};
@@ -71,11 +72,15 @@ impl<O: Optimizer> Session<'_, O> {
         }
         self.compiler.progress.note("the program as written, on the test split");
         let plain = race::full(&task, &baseline, Split::Test).await?;
-        let limits = self.without_reserve(&all.student, before, usage_of(&plain));
-        let share = Contexts::new(all.student.with_limits(limits), &all.teacher, &all.prompt);
-        let (winner, stopped) = self.search(&self.searching(&share, &plain)).await?;
-        self.compiler.progress.note("the winner, on the test split");
-        let tuned = race::full(&task, &winner, Split::Test).await?;
+        let guess = Needs::guessed(usage_of(&plain));
+        let limits = self.for_the_search(&all.student, before);
+        let share = all.student.with_limits(guess.taken_from(limits));
+        let meter = share.meter().clone();
+        let searching = self.searching(&Contexts::new(share, &all.teacher, &all.prompt), &plain);
+        let reserve = Reserve::new(searching.clone(), meter, limits, guess);
+        let searching = Task { runner: &reserve, ..searching };
+        let (winner, stopped) = self.search(&searching).await?;
+        let measured = self.measure(&task, &winner, plain, stopped).await?;
         let seconds = started.elapsed().as_secs_f64();
         let facts = Facts {
             optimizer: (self.compiler.optimizer.name(), self.compiler.optimizer.settings()),
@@ -85,15 +90,42 @@ impl<O: Optimizer> Session<'_, O> {
             program: self.program,
             objective: self.compiler.objective,
             winner: &winner,
-            plain: &plain,
-            tuned: &tuned,
-            stopped,
+            measured,
             seconds: seconds + self.study.seconds(),
         };
         let report = facts.report();
         let value = serde_json::to_value(&report).map_err(|e| Error::Study(e.to_string()))?;
         self.study.record(Event::Finished { report: value, seconds })?;
         Ok((if report.improved { winner } else { baseline }, report))
+    }
+
+    /// The winner on the test examples beside the program as written. Where the budget ends on the
+    /// way, both on those that were done; the study keeps them, so that a larger limit completes it.
+    async fn measure(
+        &self,
+        task: &Task<'_>,
+        winner: &Candidate,
+        plain: Vec<Run>,
+        stopped: Option<String>,
+    ) -> Result<Measured> {
+        self.compiler.progress.note("the winner, on the test split");
+        let of = plain.len();
+        let error = match race::full(task, winner, Split::Test).await {
+            Ok(tuned) => return Ok(Measured { plain, tuned, of, stopped }),
+            Err(error @ Error::Budget(_)) => error,
+            Err(error) => return Err(error),
+        };
+        let done = task.known(winner, Split::Test);
+        let pairs = plain.iter().zip(done).filter_map(|(plain, run)| Some((plain.clone(), run?)));
+        let (both, tuned): (Vec<Run>, Vec<Run>) = pairs.unzip();
+        let why = format!(
+            "the winner was measured on {} of {of} test examples: {error}; compile again with a \
+             larger limit to complete it",
+            tuned.len()
+        );
+        let stopped = Some(stopped.map_or(why.clone(), |before| format!("{before}; then {why}")));
+        let plain = if tuned.is_empty() { plain } else { both };
+        Ok(Measured { plain, tuned, of, stopped })
     }
 
     /// The task of the search itself: with stop conditions, and told what it may use.
@@ -204,19 +236,16 @@ impl<O: Optimizer> Session<'_, O> {
         }
     }
 
-    /// What the search may use: all that is left but the evaluation of its result.
-    fn without_reserve(&self, cx: &Context, before: Usage, reserve: Usage) -> Limits {
+    /// What is left for the search and the evaluation of its result, from now on.
+    fn for_the_search(&self, cx: &Context, before: Usage) -> Limits {
         let limits = self.remaining(before);
         let now = cx.meter().usage();
-        let calls = now.calls - now.cache_hits + reserve.calls;
-        let tokens = now.prompt_tokens + now.completion_tokens;
-        // A compiled prompt is longer than the plain one; how much is not known yet.
-        let later = 3 * (reserve.prompt_tokens + reserve.completion_tokens);
-        let cost = now.cost + reserve.cost.times(3);
         Limits {
-            calls: limits.calls.map(|n| n.saturating_sub(calls)),
-            tokens: limits.tokens.map(|n| n.saturating_sub(tokens + later)),
-            cost: limits.cost.map(|c| c.saturating_sub(cost)),
+            calls: limits.calls.map(|n| n.saturating_sub(now.calls - now.cache_hits)),
+            tokens: limits
+                .tokens
+                .map(|n| n.saturating_sub(now.prompt_tokens + now.completion_tokens)),
+            cost: limits.cost.map(|c| c.saturating_sub(now.cost)),
             time: limits.time.map(|t| t.mul_f64(0.8)),
         }
     }

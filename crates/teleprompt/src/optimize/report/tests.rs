@@ -7,6 +7,7 @@ fn report(improved: bool) -> Report {
     let side = |score: f64| Side::of("made", &[Run { score, ..Run::default() }]);
     let change = Change {
         predictor: "answer".into(),
+        member: None,
         instructions_before: Some("Answer.\nBe kind.".into()),
         instructions: Some("Answer in a word.\nBe kind.".into()),
         demos: vec![record! { q: "a" }, record! { q: "b" }],
@@ -45,6 +46,14 @@ fn a_report_tells_what_changed_line_by_line() {
                   \n  - Answer.\n  + Answer in a word.\nremark       few examples";
     assert!(text.contains(wanted), "{text}");
     assert!(!text.contains("Be kind."), "what stayed is not shown: {text}");
+}
+
+#[test]
+fn a_change_of_a_member_says_which_it_is() {
+    let mut voting = report(true);
+    voting.changes[0].member = Some(1);
+    let text = voting.to_string();
+    assert!(text.contains("\nchanged      answer of member 2: instructions"), "{text}");
 }
 
 #[test]

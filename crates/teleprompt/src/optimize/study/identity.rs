@@ -31,9 +31,9 @@ pub struct Identity {
     pub val: Source,
     /// What the result is measured on.
     pub test: Source,
-    /// The metric's name.
+    /// The metric's fingerprint: its name, and what else it tells itself apart by.
     pub metric: String,
-    /// The LMs, adapter and sampling settings.
+    /// The LMs, those that parameters name included, embedding models, adapter and sampling settings.
     pub lm: Value,
     /// The optimizer with its settings.
     pub optimizer: Value,

@@ -1,12 +1,17 @@
 //! The keys under which a study remembers: hashes of all that a result depends on.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use teleprompt_core::{
-    Context, Example, Lm, Metric, MetricHandle, Module, Program, ProgramState, Record, bind,
+    Context, Embedder, Example, Likeness, Lm, Metric, MetricHandle, Parameters, Program,
+    ProgramState, Record, bind,
 };
 
 use super::{Call, Task};
-use crate::optimize::study::By;
+use crate::module::program_identity;
+use crate::optimize::Candidate;
+use crate::optimize::study::{By, Run, Split};
 
 /// What is constant in a search, hashed once.
 #[derive(Clone)]
@@ -28,8 +33,9 @@ impl Keys {
         let run = |cx: &Context, program: &Program| {
             let mut hasher = base(cx);
             part(&mut hasher, program_identity(program).to_string().as_bytes());
-            part(&mut hasher, metric.name().as_bytes());
+            part(&mut hasher, metric.fingerprint().as_bytes());
             part(&mut hasher, runner.as_bytes());
+            part_named(&mut hasher, &named_by_program(cx, program));
             hasher
         };
         Self {
@@ -41,14 +47,27 @@ impl Keys {
 }
 
 impl Task<'_> {
+    /// What the study knows of a candidate's runs on the examples of a split, in their order.
+    pub(in crate::optimize) fn known(
+        &self,
+        candidate: &Candidate,
+        split: Split,
+    ) -> Vec<Option<Run>> {
+        let run = |(place, example)| {
+            self.study.run(&self.run_key(&Call::new(candidate, split, place), example))
+        };
+        self.examples(split).iter().enumerate().map(run).collect()
+    }
+
     /// Of a run.
     pub(super) fn run_key(&self, call: &Call<'_>, example: &Example) -> String {
-        let keys = &self.keys;
-        let mut hasher = match call.by {
-            By::Student => keys.student.clone(),
-            By::Teacher => keys.teacher.clone(),
+        let (mut hasher, cx) = match call.by {
+            By::Student => (self.keys.student.clone(), &self.cx),
+            By::Teacher => (self.keys.teacher.clone(), &self.teacher_cx),
         };
         part(&mut hasher, call.candidate.hash.as_bytes());
+        let members = call.candidate.solution().members();
+        part_named(&mut hasher, &named(cx, members.iter().flat_map(|state| state.0.values())));
         part(&mut hasher, call.split.to_string().as_bytes());
         part(&mut hasher, &[u8::from(self.holds_out(call.split))]);
         part(&mut hasher, &call.rollout.to_le_bytes());
@@ -90,6 +109,7 @@ impl Task<'_> {
         let mut hasher = self.keys.student.clone();
         part(&mut hasher, b"calibration of one");
         part(&mut hasher, state.hash().as_bytes());
+        part_named(&mut hasher, &named(&self.cx, state.0.values()));
         part(&mut hasher, &serde_json::to_vec(example).unwrap_or_default());
         finish(&hasher)
     }
@@ -113,17 +133,49 @@ fn base(cx: &Context) -> blake3::Hasher {
     hasher
 }
 
-/// What a program is, for studies: predictors with signatures and parameters, and the wiring.
-pub(in crate::optimize) fn program_identity(program: &Program) -> Value {
+/// What is known by name alone: the LMs and embedding models that these parameters name, each with
+/// what tells it from another one.
+pub(in crate::optimize) fn named<'p>(
+    cx: &Context,
+    parameters: impl IntoIterator<Item = &'p Arc<Parameters>>,
+) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for parameters in parameters {
+        if let Some(name) = &parameters.lm {
+            let identity = cx.lm_named(Some(name)).map(|lm| lm.identity());
+            found.insert(name.to_string(), identity.unwrap_or_else(|_| ABSENT.into()));
+        }
+        if let Some(Likeness::Embedder(name)) = parameters.nearest.as_ref().map(|n| &n.by) {
+            found.insert(format!("embedder {name}"), embedder(cx, name));
+        }
+    }
+    found
+}
+
+/// Of what a name stands for that the context does not have.
+const ABSENT: &str = "not connected";
+
+/// What tells the embedding model of this name from another one.
+pub(in crate::optimize) fn embedder(cx: &Context, name: &str) -> String {
+    cx.embedder(name).map_or_else(|_| ABSENT.into(), |embedder| embedder.identity())
+}
+
+/// What a program's parameters name.
+pub(in crate::optimize) fn named_by_program(
+    cx: &Context,
+    program: &Program,
+) -> BTreeMap<String, String> {
     let bound = bind(program);
-    let predictors: serde_json::Map<String, Value> = bound
+    let parameters = bound
         .predictors
         .iter()
-        .map(|(path, p)| {
-            let parameters = bound.parameters.get(path).unwrap_or(p.parameters());
-            let what = json!({"signature": p.signature(), "parameters": **parameters});
-            (path.to_string(), what)
-        })
-        .collect();
-    json!({"predictors": predictors, "wiring": program.fingerprint()})
+        .map(|(path, p)| bound.parameters.get(path).unwrap_or(p.parameters()));
+    named(cx, parameters)
+}
+
+/// Nothing named leaves the key as it is.
+fn part_named(hasher: &mut blake3::Hasher, named: &BTreeMap<String, String>) {
+    if !named.is_empty() {
+        part(hasher, &serde_json::to_vec(named).unwrap_or_default());
+    }
 }

@@ -16,8 +16,7 @@ use teleprompt_core::{
 };
 
 pub use ask::Question;
-pub(super) use keys::Keys;
-pub(super) use keys::program_identity;
+pub(super) use keys::{Keys, embedder, named_by_program};
 pub use objective::Objective;
 pub use run::Call;
 pub(super) use runner::ProgramRunner;
@@ -45,7 +44,8 @@ pub struct Task<'a> {
     pub cx: Context,
     /// The student as written.
     pub program: &'a Program,
-    /// Its predictors, each with the signature in force: as written, under [`Task::base`].
+    /// Its predictors, each with the signature in force: as written, under [`Task::base`] (of several
+    /// that vote, the first).
     pub predictors: Vec<(Arc<str>, Signature)>,
     /// The teacher, where it is not the student itself.
     pub teacher: Option<&'a Program>,
@@ -96,7 +96,8 @@ impl<'a> Task<'a> {
         Rng::new(self.seed).derive(name)
     }
 
-    /// The parameters of a predictor in force: as written, under [`Task::base`].
+    /// The parameters of a predictor in force: as written, under [`Task::base`] (of several that vote,
+    /// the first).
     pub fn parameters(&self, path: &str) -> Parameters {
         let written = bind(self.program).parameters.get(path).map(|p| (**p).clone());
         let written = written.unwrap_or_default();
@@ -106,7 +107,9 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Makes a candidate of parameters laid over [`Task::base`], and journals it.
+    /// Makes a candidate of parameters laid over [`Task::base`], and journals it. Where the base is
+    /// several that vote, they are laid over each of them; members that all become the same by it
+    /// become one.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -125,11 +128,26 @@ impl<'a> Task<'a> {
         state: ProgramState,
         parents: &[&Candidate],
     ) -> Result<Candidate> {
-        let candidate = Candidate::new(origin, over(&state, self.base.state()));
-        self.journal(candidate, parents)
+        self.journal(Candidate::new(origin, self.over_base(&state)?), parents)
     }
 
-    /// Makes a candidate of several that vote.
+    /// A state laid over every member of the base.
+    pub(super) fn over_base(&self, state: &ProgramState) -> Result<Solution> {
+        let base = self.base.solution();
+        let alike =
+            |members: &[Arc<ProgramState>]| members.iter().all(|m| Some(m) == members.first());
+        let members: Vec<Arc<ProgramState>> =
+            base.members().iter().map(|member| Arc::new(over(state, member))).collect();
+        match members.first() {
+            // What made them differ is gone, so that there is nothing left to vote on.
+            Some(first) if alike(&members) && !alike(base.members()) => {
+                Ok(Solution::single(first.clone()))
+            }
+            _ => Solution::ensemble(members, base.vote().clone()),
+        }
+    }
+
+    /// Makes a candidate of several that vote. One that is itself several brings all its members.
     ///
     /// # Errors
     /// There is no member; the journal cannot be written.
@@ -139,7 +157,7 @@ impl<'a> Task<'a> {
         members: &[&Candidate],
         vote: Vote,
     ) -> Result<Candidate> {
-        let states = members.iter().map(|m| m.state().clone());
+        let states = members.iter().flat_map(|m| m.solution().members().iter().cloned());
         let candidate = Candidate::new(origin, Solution::ensemble(states, vote)?);
         self.journal(candidate, members)
     }

@@ -246,9 +246,7 @@ impl<'s, 'a> Evolution<'s, 'a> {
                 state.insert(path.clone(), Parameters { instructions, ..Parameters::default() });
             }
         }
-        let candidate =
-            Candidate::new("", crate::optimize::task::over(&state, self.task.base().state()));
-        if !self.known.insert(candidate.hash) {
+        if !self.known.insert(self.task.over_base(&state)?.hash()) {
             return Ok(None);
         }
         let parents: Vec<&Candidate> =
