@@ -38,6 +38,11 @@ fn optimizers_are_listed_with_settings_and_defaults() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(world.run(&["compile", "--optimizer", "help"]).ok().stdout, text);
+    let one = world.run(&["optimizers", "ensemble"]).ok().stdout;
+    for part in ["for: calls to spare", "cost: ", "source: Khattab", "size=3\n", "members\n"] {
+        assert!(one.contains(part), "{part} in {one}");
+    }
+    assert!(one.contains("majority (field), mean (field), median (field), first"), "{one}");
     let json = world.run(&["optimizers", "RandomSearch", "--json"]).json();
     let one = &json["optimizers"].as_array().unwrap()[..];
     assert_eq!(one.len(), 1);
@@ -271,6 +276,8 @@ fn a_study_is_resumed_from_anywhere_with_other_limits() {
     let json = resume(&["--max-calls", "5000", "-o", "here.json"]).json();
     assert_eq!(world.server.hits(), saved, "a finished study is free");
     assert!(world.path("elsewhere/here.json").exists(), "{json}");
+    resume(&["--seed", "7"]).fails(2, &["--seed: a study goes on with what it was started with"]);
+    resume(&["--lm", "openai:x"]).fails(2, &["--lm: ", "--fork"]);
     world.run(&["studies", "resume", "nobody"]).fails(2, &["there is no study `nobody`"]);
     // Data that changed meanwhile is told as in any compile.
     world.write("train.jsonl", &common::rows(64));
