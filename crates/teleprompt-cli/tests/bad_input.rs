@@ -163,7 +163,8 @@ fn ctrl_c_keeps_the_study_and_the_same_command_goes_on() {
     }
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    common::Done::from(child.wait_with_output().unwrap()).fails(1, &["run the same command again"]);
+    common::Done::from(child.wait_with_output().unwrap())
+        .fails(1, &["run the same command again", "studies resume mine`"]);
     let journal =
         std::fs::read_to_string(world.path(".teleprompt/studies/mine/journal.jsonl")).unwrap();
     let rows = journal.lines().filter(|l| l.contains("\"event\":\"ran\"")).count();

@@ -312,6 +312,29 @@ fn a_study_is_removed_when_somebody_agrees_and_it_does_not_run() {
     assert!(!world.path(".teleprompt/studies/mine").exists());
 }
 
+#[test]
+fn a_study_with_a_damaged_journal_is_removed_and_unknown_names_get_hints() {
+    let world = World::learner();
+    for name in ["one", "alpha", "beta", "gamma", "delta", "broken"] {
+        let folder = format!(".teleprompt/studies/{name}");
+        std::fs::create_dir_all(world.path(&folder)).unwrap();
+        world.write(&format!("{folder}/journal.jsonl"), "hello\n");
+    }
+    let journal = world.path(".teleprompt/studies/broken/journal.jsonl");
+    let file = std::fs::File::open(&journal).unwrap();
+    file.lock().unwrap();
+    world.run(&["studies", "rm", "broken", "--yes"]).fails(1, &["is running"]);
+    drop(file);
+    world.run(&["studies", "rm", "broken"]).fails(2, &["--yes"]);
+    assert!(journal.exists());
+    world.run(&["studies", "rm", "broken", "--yes"]).ok();
+    assert!(!world.path(".teleprompt/studies/broken").exists());
+    world.run(&["studies", "rm", "../studies", "--yes"]).fails(2, &["there is no study"]);
+    let nearest = ["; the nearest: one, ", "studies list"];
+    world.run(&["studies", "show", "nope"]).fails(2, &nearest);
+    world.run(&["studies", "show", "alhpa"]).fails(2, &["did you mean `alpha`?"]);
+}
+
 /// A study that was killed in the middle is shown, exported and resumed.
 #[cfg(unix)]
 #[test]

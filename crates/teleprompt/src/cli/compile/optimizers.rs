@@ -57,8 +57,8 @@ fn text(recipe: &Recipe) -> Result<String> {
 fn whole(recipe: &Recipe) -> Result<String> {
     let mut text = head(recipe);
     text.push_str(&format!(
-        "\n  for: {}\n  cost: {} program runs at most (n train, v validation examples, p predictors)\n  \
-         source: {}",
+        "\n  for: {}\n  cost: at most {} (program runs; n train examples, v validation examples, p \
+         predictors)\n  source: {}",
         recipe.suits, recipe.cost, recipe.source
     ));
     text.push_str(&others(recipe)?);

@@ -8,12 +8,11 @@ use teleprompt_core::{Error, Result};
 use crate::cli::app::App;
 use crate::cli::args::{Cli, Command, Common, CompileArgs, ResumeArgs};
 use crate::cli::{OWN, compile, usage};
-use crate::optimize::study::Archive;
 
 pub(super) async fn resume(app: &App, args: &ResumeArgs, dir: &Path) -> Result<()> {
     nothing_ignored(&app.common)?;
     let (folder, command) = {
-        let study = Archive::open(dir, &args.name)?;
+        let study = super::open(dir, &args.name)?;
         let command = study.command()?.ok_or_else(|| not_kept(&args.name, "by a program"))?;
         (study.folder().to_owned(), command)
     };

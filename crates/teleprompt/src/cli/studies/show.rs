@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use teleprompt_core::{ProgramState, Result};
 
 use crate::cli::app::App;
-use crate::cli::output::{self, at};
+use crate::cli::output::{self, at, counted};
 use crate::optimize::study::{Archive, Asked, CandidateFacts, Identity};
 
 pub(super) fn study(app: &App, mut study: Archive) -> Result<()> {
@@ -62,8 +62,8 @@ fn about(identity: &Identity) -> Vec<String> {
 fn spent(study: &Archive) -> Vec<String> {
     let total = study.spent().total();
     let mut lines = vec![format!(
-        "spent        {} LM calls ({} from the cache), {} + {} tokens, cost {}, {:.0} s",
-        total.calls,
+        "spent        {} ({} from the cache), {} + {} tokens, cost {}, {:.0} s",
+        counted(total.calls, "LM call"),
         total.cache_hits,
         total.prompt_tokens,
         total.completion_tokens,
@@ -72,7 +72,8 @@ fn spent(study: &Archive) -> Vec<String> {
     )];
     for (name, part) in study.spent().parts() {
         let tokens = part.prompt_tokens + part.completion_tokens;
-        lines.push(format!("  {name:<11}{} LM calls, {tokens} tokens", part.calls));
+        let (calls, tokens) = (counted(part.calls, "LM call"), counted(tokens, "token"));
+        lines.push(format!("  {name:<11}{calls}, {tokens}"));
     }
     lines
 }
