@@ -330,8 +330,8 @@ fn a_study_with_a_damaged_journal_is_removed_and_unknown_names_get_hints() {
     world.run(&["studies", "rm", "broken", "--yes"]).ok();
     assert!(!world.path(".teleprompt/studies/broken").exists());
     world.run(&["studies", "rm", "../studies", "--yes"]).fails(2, &["there is no study"]);
-    let nearest = ["; the nearest: one, ", "studies list"];
-    world.run(&["studies", "show", "nope"]).fails(2, &nearest);
+    let nearest = ["; the nearest: ", "alpha", "studies list"];
+    world.run(&["studies", "show", "xyzzyxyz"]).fails(2, &nearest);
     world.run(&["studies", "show", "alhpa"]).fails(2, &["did you mean `alpha`?"]);
 }
 
