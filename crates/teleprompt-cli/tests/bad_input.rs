@@ -76,7 +76,17 @@ fn compile_flags() {
     let run = |more: &[&str]| world.run(&[&base[..], more].concat());
     run(&["labelled_few_shots"]).fails(2, &["did you mean `labeled_few_shot`?"]);
     run(&["labeled", "--set", "n=3"]).fails(2, &["no such setting"]);
-    run(&["labeled", "--set", "k=many"]).fails(2, &["--set"]);
+    run(&["labeled", "--set", "k=many"])
+        .fails(2, &["--set", "k=\"many\": expected a whole number"]);
+    run(&["gepa", "--set", "minibatch_size=0"]).fails(2, &["a whole number of 1 or more"]);
+    run(&["copro", "--set", "race={\"k_fold\":{\"folds\":0}}"]).fails(2, &["race.k_fold.folds=0"]);
+    run(&["labeled", "--teacher-lm", "openai:x"]).fails(2, &["no use for a teacher"]);
+    run(&["copro", "--teacher", "x.json"]).fails(2, &["--teacher x.json: `copro`"]);
+    run(&["labeled", "--max-seconds", "0"]).fails(2, &["--max-seconds"]);
+    run(&["labeled", "--max-cost", "1"]).fails(2, &["a limit of money needs a bound"]);
+    run(&["labeled", "-o", "."]).fails(2, &["it is a folder"]);
+    run(&["labeled", "-o", "train.jsonl/out.json"]).fails(2, &["train.jsonl is no folder"]);
+    assert!(!world.path(".teleprompt").exists(), "nothing was begun");
     run(&["labeled", "--prompt-lm", "openai:x"]).fails(2, &["writes no instructions"]);
     run(&["labeled", "--lm", "opnai:x"]).fails(2, &["did you mean `openai:`?"]);
     world.run(&["compile", SIGNATURE]).fails(2, &["--train"]);
@@ -153,7 +163,8 @@ fn ctrl_c_keeps_the_study_and_the_same_command_goes_on() {
     }
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    common::Done::from(child.wait_with_output().unwrap()).fails(1, &["run the same command again"]);
+    common::Done::from(child.wait_with_output().unwrap())
+        .fails(1, &["run the same command again", "studies resume mine`"]);
     let journal =
         std::fs::read_to_string(world.path(".teleprompt/studies/mine/journal.jsonl")).unwrap();
     let rows = journal.lines().filter(|l| l.contains("\"event\":\"ran\"")).count();

@@ -105,3 +105,37 @@ fn a_pipeline_shows_whose_fields_they_are() {
         assert!(done.stdout.contains(part), "{}", done.stdout);
     }
 }
+
+/// Members run at the same time; whose text is whose must be seen, and what was elected.
+#[test]
+fn an_ensemble_shows_its_members_and_the_elected_answer() {
+    let world = World::new(|request| {
+        let body = request.json();
+        let label = if body["messages"].to_string().contains("SAY_B") { "b" } else { "a" };
+        let reply = format!("[[ ## label ## ]]\n{label}");
+        match body["stream"] == true {
+            true => Response::chat_stream(&[&reply], 9, Duration::ZERO),
+            false => Response::chat(&reply),
+        }
+    });
+    world.train();
+    let compile = ["compile", common::SIGNATURE, "--train", "train.jsonl"];
+    let more = ["--metric", "exact_match", "--optimizer", "labeled", "-o", "one.json"];
+    world.run(&[&compile[..], &more].concat()).ok();
+    let text = std::fs::read_to_string(world.path("one.json")).unwrap();
+    let mut saved: Value = serde_json::from_str(&text).unwrap();
+    let other = |text: &str| json!({"predict": {"instructions": text}});
+    saved["ensemble"] =
+        json!({"vote": {"majority": {}}, "others": [other("SAY_B"), other("SAY_B, please")]});
+    world.write("three.json", &saved.to_string());
+    let done = world.run(&["run", "three.json", "text=oak", "--stream"]).ok();
+    for part in ["member 1 ──\nlabel: a\n", "member 2 ──\nlabel: b\n", "member 3 ──\nlabel: b\n"]
+    {
+        assert!(done.stdout.contains(part), "{part} in {done:?}");
+    }
+    assert!(done.stdout.ends_with("── result ──\nlabel: b\n"), "{done:?}");
+    assert!(done.stderr.contains("3 members vote"), "{done:?}");
+    let shown = world.run(&["show", "three.json"]).ok().stdout;
+    assert!(shown.contains("member 3  predict, 0 demos\n      SAY_B, please"), "{shown}");
+    assert!(shown.contains("every call runs the program 3 times"), "{shown}");
+}

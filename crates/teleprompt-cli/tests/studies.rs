@@ -38,6 +38,11 @@ fn optimizers_are_listed_with_settings_and_defaults() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(world.run(&["compile", "--optimizer", "help"]).ok().stdout, text);
+    let one = world.run(&["optimizers", "ensemble"]).ok().stdout;
+    for part in ["for: calls to spare", "cost: ", "source: Khattab", "size=3\n", "members\n"] {
+        assert!(one.contains(part), "{part} in {one}");
+    }
+    assert!(one.contains("majority (field), mean (field), median (field), first"), "{one}");
     let json = world.run(&["optimizers", "RandomSearch", "--json"]).json();
     let one = &json["optimizers"].as_array().unwrap()[..];
     assert_eq!(one.len(), 1);
@@ -271,6 +276,8 @@ fn a_study_is_resumed_from_anywhere_with_other_limits() {
     let json = resume(&["--max-calls", "5000", "-o", "here.json"]).json();
     assert_eq!(world.server.hits(), saved, "a finished study is free");
     assert!(world.path("elsewhere/here.json").exists(), "{json}");
+    resume(&["--seed", "7"]).fails(2, &["--seed: a study goes on with what it was started with"]);
+    resume(&["--lm", "openai:x"]).fails(2, &["--lm: ", "--fork"]);
     world.run(&["studies", "resume", "nobody"]).fails(2, &["there is no study `nobody`"]);
     // Data that changed meanwhile is told as in any compile.
     world.write("train.jsonl", &common::rows(64));
@@ -303,6 +310,29 @@ fn a_study_is_removed_when_somebody_agrees_and_it_does_not_run() {
     drop(file);
     world.run(&["studies", "rm", "mine", "--yes"]).ok();
     assert!(!world.path(".teleprompt/studies/mine").exists());
+}
+
+#[test]
+fn a_study_with_a_damaged_journal_is_removed_and_unknown_names_get_hints() {
+    let world = World::learner();
+    for name in ["one", "alpha", "beta", "gamma", "delta", "broken"] {
+        let folder = format!(".teleprompt/studies/{name}");
+        std::fs::create_dir_all(world.path(&folder)).unwrap();
+        world.write(&format!("{folder}/journal.jsonl"), "hello\n");
+    }
+    let journal = world.path(".teleprompt/studies/broken/journal.jsonl");
+    let file = std::fs::File::open(&journal).unwrap();
+    file.lock().unwrap();
+    world.run(&["studies", "rm", "broken", "--yes"]).fails(1, &["is running"]);
+    drop(file);
+    world.run(&["studies", "rm", "broken"]).fails(2, &["--yes"]);
+    assert!(journal.exists());
+    world.run(&["studies", "rm", "broken", "--yes"]).ok();
+    assert!(!world.path(".teleprompt/studies/broken").exists());
+    world.run(&["studies", "rm", "../studies", "--yes"]).fails(2, &["there is no study"]);
+    let nearest = ["; the nearest: ", "alpha", "studies list"];
+    world.run(&["studies", "show", "xyzzyxyz"]).fails(2, &nearest);
+    world.run(&["studies", "show", "alhpa"]).fails(2, &["did you mean `alpha`?"]);
 }
 
 /// A study that was killed in the middle is shown, exported and resumed.

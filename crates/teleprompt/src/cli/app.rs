@@ -34,6 +34,8 @@ pub(super) struct Loaded {
     pub source: Option<Source>,
     /// LMs that a pipeline file names for its steps.
     pub lms: Vec<String>,
+    /// How many run and vote at each call; 1 for all but a saved ensemble.
+    pub members: usize,
 }
 
 impl App {
@@ -91,11 +93,15 @@ impl App {
     }
 
     fn own_program(&self, own: &Program) -> Result<Loaded> {
-        let program = match &self.common.state {
-            Some(file) => Program::new(Tuned::load(own.clone(), file)?),
-            None => own.clone(),
+        let (program, members) = match &self.common.state {
+            Some(file) => {
+                let tuned = Tuned::load(own.clone(), file)?;
+                let members = tuned.solution().members().len();
+                (Program::new(tuned), members)
+            }
+            None => (own.clone(), 1),
         };
-        Ok(Loaded { program, source: None, lms: Vec::new() })
+        Ok(Loaded { program, source: None, lms: Vec::new(), members })
     }
 
     fn signature_program(&self, text: &str) -> Result<Loaded> {
@@ -104,6 +110,7 @@ impl App {
             program: single(text.parse()?, kind)?,
             source: Some(Source::Module(kind_name(kind).into())),
             lms: Vec::new(),
+            members: 1,
         })
     }
 
@@ -119,7 +126,8 @@ impl App {
             other => other,
         })?;
         let source = saved.program.clone().or_else(|| Some(Source::Module("predict".into())));
-        Ok(Loaded { program, source, lms: Vec::new() })
+        let members = 1 + saved.ensemble.as_ref().map_or(0, |e| e.others.len());
+        Ok(Loaded { program, source, lms: Vec::new(), members })
     }
 
     /// Lays the instructions of the command line over every predictor that the program has one of.
@@ -199,6 +207,18 @@ fn kind_name(kind: ModuleKind) -> &'static str {
     }
 }
 
+impl Loaded {
+    /// What a call costs where several vote.
+    pub fn voters(&self) -> Option<String> {
+        voters(self.members)
+    }
+}
+
+/// What a call costs where `n` members vote; none of one.
+pub(super) fn voters(n: usize) -> Option<String> {
+    (n > 1).then(|| format!("{n} members vote: every call runs the program {n} times"))
+}
+
 /// One module over a signature.
 pub(super) fn single(signature: Signature, kind: ModuleKind) -> Result<Program> {
     Ok(match kind {
@@ -214,7 +234,8 @@ fn from_pipeline(path: &str) -> Result<Loaded> {
         other => other,
     })?;
     let lms = pipeline.lm_names();
-    Ok(Loaded { program: Program::new(pipeline), source: Some(Source::Pipeline(text)), lms })
+    let source = Some(Source::Pipeline(text));
+    Ok(Loaded { program: Program::new(pipeline), source, lms, members: 1 })
 }
 
 fn text_or_file(text: &str) -> Result<String> {

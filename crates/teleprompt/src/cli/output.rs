@@ -25,6 +25,11 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// `1 question`, `2 questions`.
+pub(super) fn counted(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// What stands at this JSON pointer, `null` if nothing does.
 pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
     value.pointer(pointer).unwrap_or(&Value::Null)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::counted;
 use crate::optimize::study::{By, Run, Split};
 use crate::optimize::{Progress, RowProgress, Silent};
 
@@ -66,19 +67,15 @@ impl Between {
             let mean = 100.0 * self.sum / self.runs as f64;
             let failed =
                 if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-            let runs = counted(self.runs, "run");
+            let runs = counted(self.runs as u64, "run");
             parts.push(format!("teacher: {runs}, {mean:.1}%{failed}"));
         }
         if self.questions > 0 {
-            let questions = counted(self.questions, "question");
+            let questions = counted(self.questions as u64, "question");
             parts.push(format!("{questions}, the last: {}", self.what));
         }
         parts.join("; ")
     }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn spinner() -> ProgressBar {

@@ -42,6 +42,7 @@ pub(super) async fn quickstart(app: &App, args: &QuickstartArgs) -> Result<()> {
         program: single(signature, ModuleKind::Predict)?,
         source: Some(Source::Module("predict".into())),
         lms: Vec::new(),
+        members: 1,
     };
     let job = compile::Job {
         val: Some(split.val.clone()),

@@ -21,6 +21,7 @@ pub(super) async fn run(app: &App, args: &RunArgs) -> Result<()> {
     let loaded = app.program(&args.program)?;
     let inputs = inputs(&args.inputs, loaded.program.interface().as_ref())?;
     let (cx, lm) = app.context(&loaded, cancel_on_ctrl_c()).await?;
+    loaded.voters().iter().for_each(|text| app.note(text));
     let run_cx = cx.with_n(args.n);
     if args.stream {
         let prediction = stream::run(app, &loaded, &run_cx, inputs).await?;
@@ -71,7 +72,9 @@ pub(super) async fn render(app: &App, args: &RenderArgs) -> Result<()> {
             Ok(_) => Err(usage("the program calls no LM for these inputs")),
         };
     };
-    if loaded.program.bound().predictors.len() > 1 {
+    if let Some(voters) = loaded.voters() {
+        app.note(&format!("the first call of the first member: {voters}"));
+    } else if loaded.program.bound().predictors.len() > 1 {
         app.note("the first call of several; later ones depend on its reply");
     }
     match &registry {

@@ -1,7 +1,7 @@
 //! `teleprompt show`.
 
 use serde_json::{Value, json};
-use teleprompt_core::{Module, Parameters, Predictor, Result};
+use teleprompt_core::{Module, Parameters, Predictor, ProgramState, Result};
 
 use super::app::App;
 use super::args::ShowArgs;
@@ -32,8 +32,10 @@ pub(super) fn show(app: &App, args: &ShowArgs) -> Result<()> {
         text.push_str(&format!("{alias}  is {first}\n"));
     }
     if let Some(ensemble) = &saved.ensemble {
-        let others = ensemble.others.len();
-        text.push_str(&format!("and {others} others, not shown here, which vote with it\n"));
+        text.push_str(&members(&saved, &ensemble.others));
+        let how = json!(ensemble.vote);
+        let voters = loaded.voters().unwrap_or_default();
+        text.push_str(&format!("{voters}\nvote by {}\n", plain(&how)));
     }
     if let Some(Value::Object(compiled)) = &saved.compiled {
         text.push_str("compiled\n");
@@ -42,6 +44,24 @@ pub(super) fn show(app: &App, args: &ShowArgs) -> Result<()> {
         }
     }
     output::print(text.trim_end())
+}
+
+/// What sets the members of an ensemble apart: instructions, and how many demonstrations.
+fn members(saved: &SavedProgram, others: &[ProgramState]) -> String {
+    let mut first = ProgramState::default();
+    for (path, predictor) in &saved.predictors {
+        first.insert(path.clone(), predictor.parameters.clone());
+    }
+    let mut text = String::new();
+    for (i, member) in std::iter::once(&first).chain(others).enumerate() {
+        for (path, parameters) in &member.0 {
+            let demos = parameters.demos().len();
+            let written = parameters.instructions.as_deref().unwrap_or("(as written)");
+            let written = written.replace('\n', "\n      ");
+            text.push_str(&format!("member {}  {path}, {demos} demos\n      {written}\n", i + 1));
+        }
+    }
+    text
 }
 
 fn describe(path: &str, predictor: &dyn Predictor, parameters: &Parameters) -> String {

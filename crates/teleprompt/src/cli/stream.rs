@@ -10,6 +10,7 @@ use teleprompt_core::{
 
 use super::app::{App, Loaded};
 use super::output;
+use crate::saved::Source;
 
 /// Runs the program and shows what comes; gives the prediction.
 pub(super) async fn run(
@@ -18,8 +19,11 @@ pub(super) async fn run(
     cx: &Context,
     inputs: Record,
 ) -> Result<Prediction> {
-    let several = loaded.program.bound().predictors.len() > 1;
-    let mut screen = Screen { several, ..Screen::default() };
+    let votes = loaded.members > 1;
+    let several = votes || loaded.program.bound().predictors.len() > 1;
+    // A module of its own calls its predictor once a run.
+    let once = matches!(&loaded.source, Some(Source::Module(_)));
+    let mut screen = Screen { several, votes, once, ..Screen::default() };
     let mut run = loaded.program.stream(cx, inputs);
     while let Some(item) = run.next().await {
         match item {
@@ -53,6 +57,11 @@ pub(super) fn last_line(prediction: &Prediction, cx: &Context, lm: &str) -> Resu
 struct Screen {
     /// The program has several predictors, so each call gets a heading.
     several: bool,
+    /// Members run at the same time, so their fields are shown when they are whole: pieces of
+    /// several texts would be mixed up.
+    votes: bool,
+    /// Each member makes one call.
+    once: bool,
     call: Option<CallId>,
     /// The field whose text is being written.
     field: Option<String>,
@@ -63,6 +72,7 @@ struct Screen {
 impl Screen {
     fn show(&mut self, app: &App, event: &Event) -> Result<()> {
         match event {
+            Event::Text { .. } if self.votes => Ok(()),
             Event::Text { call, field, text } => {
                 self.enter(call, Some(field))?;
                 self.write(text)
@@ -103,7 +113,7 @@ impl Screen {
             self.field = None;
             self.call = Some(call.clone());
             if self.several {
-                self.write(&format!("── {} ──", call.path))?;
+                self.write(&format!("── {} ──", self.heading(call)))?;
                 self.line()?;
             }
         }
@@ -113,6 +123,15 @@ impl Screen {
             self.write(&format!("{field}: "))?;
         }
         Ok(())
+    }
+
+    fn heading(&self, call: &CallId) -> String {
+        let n = call.number + 1;
+        match (self.votes, self.once) {
+            (true, true) => format!("member {n}"),
+            (true, false) => format!("{}, call {n}", call.path),
+            (false, _) => call.path.to_string(),
+        }
     }
 
     fn end(&mut self, prediction: &Prediction) -> Result<()> {

@@ -70,16 +70,21 @@ impl Estimate {
     }
 }
 
+/// `1 question`, `2 questions`.
+fn counted(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "estimate     at most {} program runs ({} of them the final evaluation) and {} \
-             questions: at most {} LM calls\n             about {} + {} tokens, {}",
-            self.runs,
+            "estimate     at most {} ({} of them the final evaluation) and {}: at most {}\n             \
+             about {} + {} tokens, {}",
+            counted(self.runs, "program run"),
             self.final_runs,
-            self.questions,
-            self.lm_calls,
+            counted(self.questions, "question"),
+            counted(self.lm_calls, "LM call"),
             self.prompt_tokens,
             self.completion_tokens,
             self.cost_text()

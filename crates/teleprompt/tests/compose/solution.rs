@@ -104,7 +104,7 @@ async fn a_tuned_program_lets_its_members_vote() {
 async fn a_typed_program_keeps_its_types_when_it_votes() {
     let solution = Solution::ensemble(
         members("predict", &["one", "two", "three"]),
-        Vote::Median { field: "sum".into() },
+        Vote::Median { field: Some("sum".into()) },
     );
     let tuned = Tuned::of(Predict::<Sum>::new(), solution.unwrap());
     let lm = script([

@@ -70,10 +70,15 @@ fn numbers_are_averaged_and_the_nearest_prediction_is_taken_whole() {
     ];
     for (values, mean, median) in table {
         let all = field("n", values.clone());
-        assert_eq!(Vote::Mean { field: "n".into() }.choose(&all), mean, "mean of {values}");
-        assert_eq!(Vote::Median { field: "n".into() }.choose(&all), median, "median of {values}");
+        assert_eq!(Vote::Mean { field: Some("n".into()) }.choose(&all), mean, "mean of {values}");
+        assert_eq!(
+            Vote::Median { field: Some("n".into()) }.choose(&all),
+            median,
+            "median of {values}"
+        );
     }
-    let error = Vote::Mean { field: "n".into() }.winner(&field("n", json!(["x"]))).unwrap_err();
+    let error =
+        Vote::Mean { field: Some("n".into()) }.winner(&field("n", json!(["x"]))).unwrap_err();
     assert!(error.to_string().contains("a number in `n`"), "{error}");
 }
 
@@ -82,8 +87,8 @@ fn votes_are_readable_json() {
     let table = [
         (Vote::default(), json!({"majority": {}})),
         (Vote::majority("answer"), json!({"majority": {"field": "answer"}})),
-        (Vote::Mean { field: "n".into() }, json!({"mean": {"field": "n"}})),
-        (Vote::Median { field: "n".into() }, json!({"median": {"field": "n"}})),
+        (Vote::Mean { field: Some("n".into()) }, json!({"mean": {"field": "n"}})),
+        (Vote::Median { field: Some("n".into()) }, json!({"median": {"field": "n"}})),
         (Vote::First, json!("first")),
     ];
     for (vote, expected) in table {

@@ -84,7 +84,8 @@ pub(in crate::cli) struct ExportArgs {
     /// With --program: this candidate; the beginning of its hash is enough
     #[arg(long, value_name = "HASH", requires = "program")]
     pub candidate: Option<String>,
-    /// Where to write [default: stdout]
+    /// Where to write: scores to a .csv or .jsonl file [default: stdout], --program to OUT.json
+    /// (required there)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<String>,
 }

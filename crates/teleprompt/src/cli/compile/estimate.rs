@@ -5,6 +5,7 @@ use std::io::{IsTerminal, stderr, stdin};
 use teleprompt_core::{Error, Limits, Money, Result};
 
 use crate::cli::app::App;
+use crate::cli::output::counted;
 use crate::cli::usage;
 use crate::optimize::Estimate;
 
@@ -37,8 +38,8 @@ pub(super) fn consent(app: &App, estimate: &Estimate, limits: &Limits, yes: bool
 
 fn limits_text(limits: &Limits) -> Option<String> {
     let parts = [
-        limits.calls.map(|n| format!("{n} LM calls")),
-        limits.tokens.map(|n| format!("{n} tokens")),
+        limits.calls.map(|n| counted(n, "LM call")),
+        limits.tokens.map(|n| counted(n, "token")),
         limits.cost.map(|cost| cost.to_string()),
         limits.time.map(|time| format!("{} s", time.as_secs())),
     ];

@@ -1,5 +1,6 @@
 //! `teleprompt compile` and `optimizers`.
 
+mod check;
 mod estimate;
 mod job;
 mod optimizers;
@@ -9,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use teleprompt_core::{Context, Error, Program, Result};
 
-use super::app::{App, Loaded};
+use super::app::{App, Loaded, voters};
 use super::args::CompileArgs;
 use super::{cancel_on_ctrl_c, output, usage};
-use crate::optimize::study::{Command, default_dir};
+use crate::optimize::study::{Archive, Command, default_dir};
 use crate::optimize::teleprompter::recipe_named;
 use crate::optimize::{Compiled, Compiler, Estimate, Optimizer, OptimizerHandle, Report};
 
@@ -25,6 +26,8 @@ pub(super) struct Done {
     pub estimate: Estimate,
     /// The file that the program was saved in.
     pub path: PathBuf,
+    /// What a call of it costs, where several vote.
+    pub voters: Option<String>,
 }
 
 pub(super) async fn compile(app: &App, args: &CompileArgs) -> Result<()> {
@@ -44,8 +47,20 @@ pub(super) async fn compile_in(app: &App, args: &CompileArgs, studies: PathBuf) 
             recipe.name
         )));
     }
-    let job = Job { studies, ..Job::of(app, args)? };
+    let teacher = [("--teacher", &args.teacher), ("--teacher-lm", &args.teacher_lm)];
+    let given = teacher.into_iter().find_map(|(flag, value)| Some((flag, value.as_ref()?)));
+    if let Some((flag, value)) = given.filter(|_| !recipe.teaches(&optimizer.settings())) {
+        return Err(usage(format!(
+            "{flag} {value}: `{}` makes no demonstrations of a teacher's runs, so it has no use for \
+             a teacher",
+            recipe.name
+        )));
+    }
     let out = args.output.as_ref().map(PathBuf::from);
+    if let Some(out) = &out {
+        check::writable(out)?;
+    }
+    let job = Job { studies, ..Job::of(app, args)? };
     tell(app, &run(app, job, optimizer, out).await?)
 }
 
@@ -66,14 +81,16 @@ pub(super) async fn run(
     if let Some(args) = &app.args {
         compiler = compiler.command(started_by(args, app, &lm)?);
     }
+    check::bounded(&cx, &job)?;
     let estimate = compiler.estimate(&cx, &job.loaded.program, &job.train)?;
     estimate::consent(app, &estimate, &job.limits, job.yes)?;
     let compiled = match compiler.compile(&cx, &job.loaded.program, &job.train).await {
-        Err(Error::Cancelled) => return Err(stopped()),
+        Err(Error::Cancelled) => return Err(stopped(&job.studies)),
         other => other?,
     };
     let path = save(&job, &compiled, out)?;
-    Ok(Done { report: compiled.report, estimate, path })
+    let voters = voters(compiled.program.solution().members().len());
+    Ok(Done { report: compiled.report, estimate, path, voters })
 }
 
 /// With the contexts of the teacher and of the LM that writes, where they are not the program's.
@@ -113,19 +130,34 @@ fn started_by(args: &[String], app: &App, lm: &str) -> Result<Command> {
     Ok(Command::new(dir, args.iter().cloned().chain(lm)))
 }
 
-fn stopped() -> Error {
-    Error::Study(
+fn stopped(studies: &Path) -> Error {
+    let name = latest(studies).unwrap_or_else(|| "NAME".into());
+    Error::Study(format!(
         "stopped; what was done is kept: run the same command again to go on, or `teleprompt studies \
-         resume`"
-            .into(),
-    )
+         resume {name}`"
+    ))
+}
+
+/// The study that was written last: a fork and one without a name were named on the way.
+fn latest(studies: &Path) -> Option<String> {
+    let changed = |name: &String| {
+        let journal = studies.join(name).join("journal.jsonl");
+        journal.metadata().and_then(|m| m.modified()).ok()
+    };
+    Archive::names(studies).ok()?.into_iter().max_by_key(changed)
 }
 
 fn save(job: &Job, compiled: &Compiled<Program>, out: Option<PathBuf>) -> Result<PathBuf> {
     let report = &compiled.report;
     let path = out.unwrap_or_else(|| job.studies.join(&report.study).join("program.json"));
-    write_program(&job.loaded, &compiled.program, &serde_json::to_value(report), &path)?;
-    Ok(path)
+    let saved = write_program(&job.loaded, &compiled.program, &serde_json::to_value(report), &path);
+    saved.map(|()| path).map_err(|error| {
+        Error::Study(format!(
+            "{error}; the result is kept in its study: `teleprompt studies export {} --program -o \
+             OUT.json` saves it",
+            report.study
+        ))
+    })
 }
 
 /// Saves a program with what its report says of how it was compiled.
@@ -163,7 +195,9 @@ fn tell(app: &App, done: &Done) -> Result<()> {
         app.note(&format!("its predictors name other LMs: run it with {}", flags.join(" ")));
     }
     let (report, study) = (&done.report, &done.report.study);
-    output::print(&format!("{report}\nstudy        {study}\n{what:<12} {path}"))
+    let voters = done.voters.as_ref().map(|text| format!("votes        {text}\n"));
+    let voters = voters.unwrap_or_default();
+    output::print(&format!("{report}\n{voters}study        {study}\n{what:<12} {path}"))
 }
 
 /// The LMs that the winner's predictors name.

@@ -8,11 +8,11 @@ use teleprompt_core::{Error, Result};
 use crate::cli::app::App;
 use crate::cli::args::{Cli, Command, Common, CompileArgs, ResumeArgs};
 use crate::cli::{OWN, compile, usage};
-use crate::optimize::study::Archive;
 
 pub(super) async fn resume(app: &App, args: &ResumeArgs, dir: &Path) -> Result<()> {
+    nothing_ignored(&app.common)?;
     let (folder, command) = {
-        let study = Archive::open(dir, &args.name)?;
+        let study = super::open(dir, &args.name)?;
         let command = study.command()?.ok_or_else(|| not_kept(&args.name, "by a program"))?;
         (study.folder().to_owned(), command)
     };
@@ -54,6 +54,29 @@ pub(super) fn stored(args: &[String]) -> Result<(Common, CompileArgs)> {
         Ok(_) => Err(Error::Study("the stored command is no compile".into())),
         Err(error) => Err(Error::Study(format!(
             "the stored command is not understood by this version: {error}"
+        ))),
+    }
+}
+
+/// What a study depends on is as it was, so flags for that would do nothing.
+fn nothing_ignored(now: &Common) -> Result<()> {
+    let given = [
+        ("--lm", now.lm.is_some()),
+        ("--module", now.module.is_some()),
+        ("--adapter", now.adapter.is_some()),
+        ("--instructions", now.instructions.is_some()),
+        ("--signature", now.signature.is_some()),
+        ("--temperature", now.temperature.is_some()),
+        ("--max-tokens", now.max_tokens.is_some()),
+        ("--seed", now.seed.is_some()),
+        ("--also-lm", !now.also_lm.is_empty()),
+        ("--state", now.state.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(usage(format!(
+            "{flag}: a study goes on with what it was started with; to change that, give the compile \
+             again with {flag} and --fork"
         ))),
     }
 }

@@ -1,10 +1,10 @@
 //! `teleprompt studies show`.
 
 use serde_json::{Value, json};
-use teleprompt_core::Result;
+use teleprompt_core::{ProgramState, Result};
 
 use crate::cli::app::App;
-use crate::cli::output::{self, at};
+use crate::cli::output::{self, at, counted};
 use crate::optimize::study::{Archive, Asked, CandidateFacts, Identity};
 
 pub(super) fn study(app: &App, mut study: Archive) -> Result<()> {
@@ -62,8 +62,8 @@ fn about(identity: &Identity) -> Vec<String> {
 fn spent(study: &Archive) -> Vec<String> {
     let total = study.spent().total();
     let mut lines = vec![format!(
-        "spent        {} LM calls ({} from the cache), {} + {} tokens, cost {}, {:.0} s",
-        total.calls,
+        "spent        {} ({} from the cache), {} + {} tokens, cost {}, {:.0} s",
+        counted(total.calls, "LM call"),
         total.cache_hits,
         total.prompt_tokens,
         total.completion_tokens,
@@ -72,7 +72,8 @@ fn spent(study: &Archive) -> Vec<String> {
     )];
     for (name, part) in study.spent().parts() {
         let tokens = part.prompt_tokens + part.completion_tokens;
-        lines.push(format!("  {name:<11}{} LM calls, {tokens} tokens", part.calls));
+        let (calls, tokens) = (counted(part.calls, "LM call"), counted(tokens, "token"));
+        lines.push(format!("  {name:<11}{calls}, {tokens}"));
     }
     lines
 }
@@ -108,17 +109,11 @@ pub(super) fn candidate(app: &App, mut study: Archive, hash: &str) -> Result<()>
         }));
     }
     let mut lines = vec![line(&facts).trim_start().to_owned()];
-    if !solution.is_single() {
-        lines.push(format!("{} members vote; the first is", solution.members().len()));
-    }
-    for (path, parameters) in &solution.first().0 {
-        lines.push(path.to_string());
-        if let Some(text) = &parameters.instructions {
-            lines.push(format!("  instructions  {}", text.replace('\n', "\n                ")));
-        }
-        lines.extend(parameters.lm.as_ref().map(|lm| format!("  lm            {lm}")));
-        lines.push(format!("  demos         {}", parameters.demos().len()));
-        lines.extend(parameters.demos().iter().map(|d| format!("    {}", d.to_json())));
+    let members = solution.members();
+    lines.extend(crate::cli::app::voters(members.len()));
+    for (i, member) in members.iter().enumerate() {
+        lines.extend((members.len() > 1).then(|| format!("member {}", i + 1)));
+        lines.extend(laid(member));
     }
     for (what, asked) in &questions {
         lines.push(format!("asked        {what}"));
@@ -127,4 +122,19 @@ pub(super) fn candidate(app: &App, mut study: Archive, hash: &str) -> Result<()>
         lines.extend(asked.error.as_ref().map(|error| format!("failed: {error}")));
     }
     output::print(&lines.join("\n"))
+}
+
+/// What a candidate, or a member of one, sets.
+fn laid(state: &ProgramState) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, parameters) in &state.0 {
+        lines.push(path.to_string());
+        if let Some(text) = &parameters.instructions {
+            lines.push(format!("  instructions  {}", text.replace('\n', "\n                ")));
+        }
+        lines.extend(parameters.lm.as_ref().map(|lm| format!("  lm            {lm}")));
+        lines.push(format!("  demos         {}", parameters.demos().len()));
+        lines.extend(parameters.demos().iter().map(|d| format!("    {}", d.to_json())));
+    }
+    lines
 }

@@ -1,15 +1,17 @@
 //! How several predictions become one.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use teleprompt_core::{Error, Record, Result};
 
 use crate::evaluate::metrics::{plain_number, same};
+use crate::optimize::search::named;
 
 /// Which of several predictions is taken. It is always one of them as it was given, so that its
 /// fields belong together: no field is ever replaced by an average.
 ///
-/// As JSON: `{"majority": {"field": "answer"}}`, `{"mean": {"field": "score"}}`, `"first"`.
+/// As JSON: `{"majority": {"field": "answer"}}`, `{"mean": {"field": "score"}}`, `"first"`. In
+/// settings a bare name has the defaults: `"mean"` is `{"mean": {}}`.
 ///
 /// ```
 /// use teleprompt::optimize::compose::Vote;
@@ -18,7 +20,7 @@ use crate::evaluate::metrics::{plain_number, same};
 /// assert_eq!(Vote::default().choose(&outputs), Some(1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Vote {
     /// The most frequent value. Values are the same as metrics see it: texts normalised
     /// ([`normalize`](crate::evaluate::metrics::normalize)), numbers by value. The first prediction
@@ -30,14 +32,16 @@ pub enum Vote {
     },
     /// The prediction whose number is nearest to the mean of all; of equally near ones the first.
     Mean {
-        /// The output that is the number.
-        field: String,
+        /// The output that is the number; none: the first output that is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
     /// The prediction whose number is nearest to the median of all (of an even number of them, the
     /// mean of the two in the middle); of equally near ones the first.
     Median {
-        /// The output that is the number.
-        field: String,
+        /// The output that is the number; none: the first output that is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
     /// The first one that did not fail.
     First,
@@ -47,6 +51,18 @@ pub enum Vote {
 impl Default for Vote {
     fn default() -> Self {
         Self::Majority { field: None }
+    }
+}
+
+impl Serialize for Vote {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Vote::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vote {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named(deserializer, Vote::deserialize)
     }
 }
 
@@ -62,12 +78,12 @@ impl Vote {
         match self {
             Self::Majority { field } => majority(outputs, field.as_deref()),
             Self::Mean { field } => {
-                let numbers = numbers(outputs, field);
+                let numbers = numbers(outputs, field.as_deref());
                 let sum: f64 = numbers.iter().map(|(_, x)| x).sum();
                 nearest(&numbers, sum / numbers.len() as f64)
             }
             Self::Median { field } => {
-                let numbers = numbers(outputs, field);
+                let numbers = numbers(outputs, field.as_deref());
                 nearest(&numbers, median(&numbers)?)
             }
             Self::First => (!outputs.is_empty()).then_some(0),
@@ -82,7 +98,10 @@ impl Vote {
         self.choose(outputs).ok_or_else(|| {
             let there: Vec<&str> = outputs.first().into_iter().flat_map(Record::names).collect();
             let wanted = match self {
-                Self::Mean { field } | Self::Median { field } => format!("a number in `{field}`"),
+                Self::Mean { field: Some(field) } | Self::Median { field: Some(field) } => {
+                    format!("a number in `{field}`")
+                }
+                Self::Mean { field: None } | Self::Median { field: None } => "a number".into(),
                 Self::Majority { field: Some(field) } => format!("an output `{field}`"),
                 Self::Majority { field: None } | Self::First => "an output".into(),
             };
@@ -122,12 +141,18 @@ fn agree(a: &Record, b: &Record, field: Option<&str>) -> bool {
             .all(|(name, value)| b.get(name).is_some_and(|other| same(value, other)))
 }
 
-fn numbers(outputs: &[Record], field: &str) -> Vec<(usize, f64)> {
+fn numbers(outputs: &[Record], field: Option<&str>) -> Vec<(usize, f64)> {
     let number = |value: &Value| match value {
         Value::Number(n) => n.as_f64(),
         Value::String(text) => plain_number(text),
         _ => None,
     };
+    // One output for all: numbers of different ones are no votes on the same thing.
+    let first = || {
+        let fields = outputs.iter().flat_map(Record::iter);
+        fields.filter(|(_, value)| number(value).is_some()).map(|(name, _)| &**name).next()
+    };
+    let Some(field) = field.or_else(first) else { return Vec::new() };
     let all = outputs.iter().enumerate();
     all.filter_map(|(i, output)| Some((i, number(output.get(field)?)?))).collect()
 }

@@ -1,5 +1,10 @@
 //! Recipes by name: for the command, and for recipes that run other recipes.
 
+mod form;
+mod settings;
+#[cfg(test)]
+mod tests;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use teleprompt_core::names::{closest, suggestion};
@@ -14,57 +19,156 @@ use crate::optimize::{Optimizer, OptimizerHandle};
 
 /// All recipes, one a line, simple ones first.
 const RECIPES: &[Recipe] = &[
-    recipe::<LabeledFewShot>(
-        "labeled_few_shot",
-        &["labelled_few_shot", "labeled"],
-        "labelled examples as demonstrations; no search",
-    ),
-    recipe::<BootstrapFewShot>(
-        "bootstrap_few_shot",
-        &["bootstrap"],
-        "demonstrations from accepted runs of a teacher, for every step",
-    ),
-    recipe::<BootstrapFewShotWithRandomSearch>(
-        "bootstrap_few_shot_with_random_search",
-        &["bootstrap_rs", "random_search"],
-        "several bootstraps, the best on validation examples",
-    ),
-    recipe::<BootstrapFewShotWithTpe>(
-        "bootstrap_few_shot_with_tpe",
-        &["bootstrap_tpe", "bootstrap_few_shot_with_optuna"],
-        "sets of demonstrations for each predictor, searched by TPE",
-    ),
-    recipe::<KnnFewShot>(
-        "knn_few_shot",
-        &["knn"],
-        "the demonstrations nearest to each call; no search",
-    ),
-    recipe::<Copro>("copro", &[], "instructions, one predictor after another"),
-    recipe::<MiproV2>(
-        "mipro_v2",
-        &["mipro"],
-        "instructions grounded in data and program, and demonstrations, searched by TPE",
-    ),
-    recipe::<InferRules>(
-        "infer_rules",
-        &[],
-        "rules induced from examples, on top of demonstrations",
-    ),
-    recipe::<Simba>("simba", &[], "demonstrations and rules from the runs that differ most"),
-    recipe::<Gepa>("gepa", &[], "instructions from feedback on traces, evolved on a Pareto front"),
-    recipe::<Avatar>(
-        "avatar",
-        &["avatar_optimizer"],
-        "instructions from the contrast of good and bad runs",
-    ),
-    recipe::<CalibrateDecisions>(
-        "calibrate_decisions",
-        &["reanchor", "decisions"],
-        "thresholds, weights and cuts of decisions, fitted without another LM call",
-    ),
-    recipe::<Ensemble>("ensemble", &[], "the best candidates of another recipe vote"),
-    recipe::<Auto>("auto", &[], "decides what to try, in which order, within a budget"),
-    recipe::<BetterTogether>("better_together", &[], "recipes one after another"),
+    Recipe {
+        name: "labeled_few_shot",
+        aliases: &["labelled_few_shot", "labeled"],
+        about: "labelled examples as demonstrations; no search",
+        suits: "labels, a classifier, a small LM",
+        cost: "calibration only",
+        source: "Khattab et al. 2023, section 4",
+        teacher: Teacher::No,
+        make: make::<LabeledFewShot>,
+    },
+    Recipe {
+        name: "bootstrap_few_shot",
+        aliases: &["bootstrap"],
+        about: "demonstrations from accepted runs of a teacher, for every step",
+        suits: "a program of several steps with labels for the last",
+        cost: "n × max_rounds",
+        source: "Khattab et al. 2023, section 4 and E.1",
+        teacher: Teacher::Yes,
+        make: make::<BootstrapFewShot>,
+    },
+    Recipe {
+        name: "bootstrap_few_shot_with_random_search",
+        aliases: &["bootstrap_rs", "random_search"],
+        about: "several bootstraps, the best on validation examples",
+        suits: "labels, a classifier, a small LM, and validation runs to spare",
+        cost: "(num_candidate_programs + 3) × v, and the bootstraps",
+        source: "Khattab et al. 2023, E.2",
+        teacher: Teacher::Yes,
+        make: make::<BootstrapFewShotWithRandomSearch>,
+    },
+    Recipe {
+        name: "bootstrap_few_shot_with_tpe",
+        aliases: &["bootstrap_tpe", "bootstrap_few_shot_with_optuna"],
+        about: "sets of demonstrations for each predictor, searched by TPE",
+        suits: "a program of several steps, each with demonstrations of its own",
+        cost: "(num_candidate_programs + 1) × v, and the bootstraps",
+        source: "Khattab et al. 2023, section 4; Bergstra et al. 2011",
+        teacher: Teacher::Yes,
+        make: make::<BootstrapFewShotWithTpe>,
+    },
+    Recipe {
+        name: "knn_few_shot",
+        aliases: &["knn"],
+        about: "the demonstrations nearest to each call; no search",
+        suits: "many different examples, each question like a few of them",
+        cost: "n at most",
+        source: "Liu et al. 2022",
+        teacher: Teacher::Yes,
+        make: make::<KnnFewShot>,
+    },
+    Recipe {
+        name: "copro",
+        aliases: &[],
+        about: "instructions, one predictor after another",
+        suits: "an LM that writes well, and no labels to show",
+        cost: "about breadth × depth × p × v, and as many questions",
+        source: "Opsahl-Ong et al. 2024, Yang et al. 2023",
+        teacher: Teacher::No,
+        make: make::<Copro>,
+    },
+    Recipe {
+        name: "mipro_v2",
+        aliases: &["mipro"],
+        about: "instructions grounded in data and program, and demonstrations, searched by TPE",
+        suits: "an LM that writes well, and labels",
+        cost: "trials × minibatch, and promotions",
+        source: "Opsahl-Ong et al. 2024",
+        teacher: Teacher::Yes,
+        make: make::<MiproV2>,
+    },
+    Recipe {
+        name: "infer_rules",
+        aliases: &[],
+        about: "rules induced from examples, on top of demonstrations",
+        suits: "rules that an expert could state",
+        cost: "num_candidates × v, and the bootstrap",
+        source: "DSPy's InferRules",
+        teacher: Teacher::Yes,
+        make: make::<InferRules>,
+    },
+    Recipe {
+        name: "simba",
+        aliases: &[],
+        about: "demonstrations and rules from the runs that differ most",
+        suits: "runs of the same example that differ",
+        cost: "max_steps × 2 × num_candidates × bsize, and v a finalist",
+        source: "DSPy's SIMBA",
+        teacher: Teacher::Yes,
+        make: make::<Simba>,
+    },
+    Recipe {
+        name: "gepa",
+        aliases: &[],
+        about: "instructions from feedback on traces, evolved on a Pareto front",
+        suits: "a metric that says what was wrong",
+        cost: "its budget",
+        source: "Agrawal et al. 2025",
+        teacher: Teacher::No,
+        make: make::<Gepa>,
+    },
+    Recipe {
+        name: "avatar",
+        aliases: &["avatar_optimizer"],
+        about: "instructions from the contrast of good and bad runs",
+        suits: "an agent with good and bad runs",
+        cost: "max_iters × (n + v)",
+        source: "Wu et al. 2024",
+        teacher: Teacher::No,
+        make: make::<Avatar>,
+    },
+    Recipe {
+        name: "calibrate_decisions",
+        aliases: &["reanchor", "decisions"],
+        about: "thresholds, weights and cuts of decisions, fitted without another LM call",
+        suits: "a bool, a class or a grade that leans to one side, last; the LM must give log-probabilities, or an output its probability (stated)",
+        cost: "n",
+        source: "DSPy's ReAnchor",
+        teacher: Teacher::No,
+        make: make::<CalibrateDecisions>,
+    },
+    Recipe {
+        name: "ensemble",
+        aliases: &[],
+        about: "the best candidates of another recipe vote",
+        suits: "calls to spare when the program runs",
+        cost: "those of its optimizer, and size × v",
+        source: "Khattab et al. 2023, section 4",
+        teacher: Teacher::Inner,
+        make: make::<Ensemble>,
+    },
+    Recipe {
+        name: "auto",
+        aliases: &[],
+        about: "decides what to try, in which order, within a budget",
+        suits: "a budget (--max-calls), and no wish to choose",
+        cost: "its budget",
+        source: "ours",
+        teacher: Teacher::Yes,
+        make: make::<Auto>,
+    },
+    Recipe {
+        name: "better_together",
+        aliases: &[],
+        about: "recipes one after another",
+        suits: "one optimizer is not enough",
+        cost: "their sum, and v a step",
+        source: "Soylu et al. 2024",
+        teacher: Teacher::Inner,
+        make: make::<BetterTogether>,
+    },
 ];
 
 /// A recipe under its name.
@@ -76,15 +180,23 @@ pub struct Recipe {
     pub aliases: &'static [&'static str],
     /// What it does, in a line.
     pub about: &'static str,
+    /// What somebody has who should take it.
+    pub suits: &'static str,
+    /// Program runs, with `n` train examples, `v` validation examples and `p` predictors.
+    pub cost: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    teacher: Teacher,
     make: fn(&Map<String, Value>) -> Result<OptimizerHandle>,
 }
 
-const fn recipe<O: Optimizer + Default + DeserializeOwned + 'static>(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    about: &'static str,
-) -> Recipe {
-    Recipe { name, aliases, about, make: make::<O> }
+/// Whether accepted runs of a teacher become demonstrations.
+#[derive(Clone, Copy, PartialEq)]
+enum Teacher {
+    Yes,
+    No,
+    /// Where one of the recipes does that it runs.
+    Inner,
 }
 
 impl Recipe {
@@ -92,7 +204,7 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Config`]: there is no such setting, with a guess and the list of settings; a value
-    /// does not fit.
+    /// does not fit, or has no meaning, such as minibatches of 0 examples.
     pub fn with(&self, settings: &Map<String, Value>) -> Result<OptimizerHandle> {
         (self.make)(settings)
     }
@@ -103,6 +215,34 @@ impl Recipe {
             Ok(Value::Object(settings)) => settings,
             _ => Map::new(),
         }
+    }
+
+    /// Whether a teacher makes a difference with these settings, as [`Optimizer::settings`] has them.
+    pub fn teaches(&self, settings: &Value) -> bool {
+        match self.teacher {
+            Teacher::Yes => true,
+            Teacher::No => false,
+            Teacher::Inner => {
+                let one = settings.get("of").into_iter();
+                let steps = settings.get("steps").and_then(Value::as_array);
+                one.chain(steps.into_iter().flatten()).any(|inner| {
+                    let name = inner.get("name").and_then(Value::as_str).unwrap_or_default();
+                    let settings = inner.get("settings").unwrap_or(&Value::Null);
+                    recipe_named(name).is_ok_and(|recipe| recipe.teaches(settings))
+                })
+            }
+        }
+    }
+
+    /// Each setting: its name, its default (`null`: not set), what it sets, and the values that fit.
+    pub fn explained(&self) -> Vec<(String, Value, &'static str, String)> {
+        let explain = |(name, default): (String, Value)| {
+            let row = settings::setting(self.name, &name);
+            let about = row.map_or("", |row| row.about);
+            let values = row.map(|row| row.form.expected()).unwrap_or_default();
+            (name, default, about, values)
+        };
+        self.defaults().into_iter().map(explain).collect()
     }
 
     fn is_called(&self, plain_name: &str) -> bool {
@@ -181,50 +321,17 @@ fn make<O: Optimizer + Default + DeserializeOwned + 'static>(
             "{name} has no such setting as `{key}`{guess} ({list})"
         )));
     }
+    for (key, value) in settings {
+        let unset = value.is_null() && known.get(key).is_some_and(Value::is_null);
+        let row = settings::setting(name, key).filter(|_| !unset);
+        let Some(form) = row.map(|row| &row.form) else { continue };
+        let checked = match value.is_null() {
+            true => Err(format!("{key}=null: expected {}", form.expected())),
+            false => form.check(key, value),
+        };
+        checked.map_err(|message| Error::Config(format!("{name}: {message}")))?;
+    }
     let optimizer: O = serde_json::from_value(Value::Object(settings.clone()))
         .map_err(|e| Error::Config(format!("{name}: {e} ({})", list())))?;
     Ok(OptimizerHandle::new(optimizer))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn every_recipe_is_found_by_each_name_and_has_settings() {
-        let mut seen = std::collections::HashSet::new();
-        for recipe in recipes() {
-            for name in [&[recipe.name], recipe.aliases].concat() {
-                assert!(seen.insert(plain(name)), "{name} is there twice");
-                let optimizer = by_name(&name.to_uppercase(), &Map::new()).unwrap();
-                assert_eq!(optimizer.name(), recipe.name);
-            }
-            // What is shown as the default is taken back as the default.
-            let again = recipe.with(&recipe.defaults()).unwrap();
-            assert_eq!(again.settings(), Value::Object(recipe.defaults()), "{}", recipe.name);
-        }
-        assert!(by_name("LabelledFewShot", &Map::new()).is_ok());
-    }
-
-    #[test]
-    fn mistakes_come_with_a_guess_and_the_list() {
-        let error = |name: &str, settings: Value| {
-            by_name(name, &object(settings)).err().unwrap().to_string()
-        };
-        for slip in ["labeled_few_shots", "labelled_fewshots", "labeld"] {
-            assert!(error(slip, json!({})).contains("did you mean `labeled_few_shot`?"), "{slip}");
-        }
-        assert!(error("xyz", json!({})).contains("there is: labeled_few_shot, "));
-        let unknown = error("bootstrap", json!({"max_round": 2}));
-        assert!(unknown.contains("did you mean `max_rounds`?"), "{unknown}");
-        assert!(unknown.contains("max_labeled_demos"), "the list: {unknown}");
-        assert!(error("labeled", json!({"n": 1})).contains("settings: k, calibration_examples"));
-        assert!(error("labeled", json!({"k": "many"})).contains("invalid type"));
-    }
 }

@@ -57,6 +57,8 @@ pub(super) struct Tally {
     pub perfect: usize,
     pub failed: usize,
     pub no_better: usize,
+    /// Candidates made before.
+    pub known: usize,
     pub validated: usize,
 }
 
@@ -208,11 +210,11 @@ impl<'s, 'a> Evolution<'s, 'a> {
             let why = format!("{mean:.4} on {n} validation examples; the budget leaves no more");
             self.task.decide(&member.candidate, false, Some(mean), n, why)?;
         }
-        let Tally { iterations, perfect, failed, no_better, validated } = self.tally;
+        let Tally { iterations, perfect, failed, no_better, known, validated } = self.tally;
         self.task.note(format!(
             "{iterations} iterations: {validated} new candidates validated, {no_better} proposals no \
-             better on their minibatch or made before, {failed} proposals failed, {perfect} \
-             minibatches perfect already; {} merges tried",
+             better on their minibatch, {known} made before, {failed} failed, {perfect} minibatches \
+             perfect already; {} merges tried",
             self.merging.tested
         ))
     }

@@ -165,11 +165,7 @@ impl Evolution<'_, '_> {
             job.texts.extend(changed);
             match self.child(origin, &job.texts, &[job.pick.parent])? {
                 Some(candidate) => children.push(Child { candidate, job }),
-                None => {
-                    self.tally.no_better += 1;
-                    let number = job.number + 1;
-                    self.task.note(format!("proposal {number} is a candidate made before"))?;
-                }
+                None => self.tally.known += 1,
             }
         }
         Ok(children)
