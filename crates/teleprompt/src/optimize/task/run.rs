@@ -74,7 +74,8 @@ impl Task<'_> {
         let trace = call.split == Split::Train;
         let (candidate, metric) = (call.candidate, self.metric);
         let split = call.split;
-        let wanted = RunCall { cx: &cx, program, candidate, example, metric, split, trace };
+        let metric_cx = &cx.detached();
+        let wanted = RunCall { cx: &cx, metric_cx, program, candidate, example, metric, split, trace };
         let run = self.runner.run(wanted).await?;
         self.progress.ran(call.by, call.split, &run);
         self.study.record(Event::Ran {
