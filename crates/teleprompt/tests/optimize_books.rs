@@ -16,8 +16,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
-use teleprompt::optimize::study::Split;
-use teleprompt::optimize::{Call, Candidate, Compiler, Cost, Optimizer, Sizes, Task};
+use teleprompt::optimize::study::{Archive, Event, Split};
+use teleprompt::optimize::{Call, Candidate, Compiler, Cost, Optimizer, Question, Sizes, Task};
 use teleprompt::prelude::*;
 use teleprompt::{
     LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Usage, record,
@@ -166,4 +166,97 @@ async fn the_calls_of_a_judge_are_no_steps_of_the_program() {
     let done = compiler.compile(&lm.cx(), &program(), &data("x", 8)).await.unwrap();
     assert_eq!(done.report.notes, [r#"predict gave "a""#, "1 and 1 calls"]);
     assert_eq!(done.report.usage.calls, lm.paid());
+}
+
+/// Three different examples, each four times.
+fn repeated() -> Dataset {
+    let three = data("x", 3);
+    Dataset::new("x", (0..12).map(|i| three[i / 4].clone()).collect::<Vec<_>>())
+}
+
+/// Answers the first calls with the right label and the others with a wrong one, so that what a
+/// search decides by shows which calls it saw.
+fn wavering() -> Teller {
+    let calls = AtomicU64::new(0);
+    Teller::new(move |text| {
+        let n = calls.fetch_add(1, Ordering::SeqCst);
+        if text.contains("rule") {
+            return format!("[[ ## rule ## ]]\nrule {n}");
+        }
+        label(if n % 3 == 0 { "a" } else { "b" })
+    })
+}
+
+fn ran(dir: &Path) -> usize {
+    events(dir).iter().filter(|e| matches!(e, Event::Ran { .. } | Event::Asked { .. })).count()
+}
+
+fn events(dir: &Path) -> Vec<Event> {
+    let mut all = Vec::new();
+    let mut archive = Archive::open(dir, "books").unwrap();
+    archive.each(|event| {
+        all.push(event);
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
+#[tokio::test]
+async fn equal_runs_and_questions_at_the_same_time_are_paid_once_and_resume_alike() {
+    let recipe = || {
+        Recipe(|task| {
+            Box::pin(async move {
+                let places: Vec<usize> = (0..task.train.len()).collect();
+                let runs = task.runs(task.base(), Split::Train, &places).await?;
+                let scores: Vec<String> = runs.iter().map(|r| r.score.to_string()).collect();
+                task.note(scores.join(" "))?;
+                let writer = Program::new(Predict::of("text -> rule")?);
+                let ask = || task.ask(Question::new("a rule", &writer, record! { text: "rule" }));
+                let (one, two) = futures::join!(ask(), ask());
+                task.note(format!("{} {}", one?.outputs["rule"], two?.outputs["rule"]))?;
+                Ok(task.base().clone())
+            })
+        })
+    };
+    let (dir, lm) = (tempfile::tempdir().unwrap(), wavering());
+    let compile = async || {
+        let compiler = recipe().on(exact, dir.path());
+        compiler.compile(&lm.cx(), &program(), &repeated()).await.unwrap().report
+    };
+    let first = compile().await;
+    assert_eq!((lm.paid(), ran(dir.path())), (6 + 3 + 1, 10), "test, train, one question");
+    let again = compile().await;
+    assert_eq!((lm.paid(), ran(dir.path())), (10, 10));
+    assert_eq!((&again.notes, again.notes.len()), (&first.notes, 2), "the same was decided");
+    let scores: Vec<&str> = first.notes[0].split(' ').collect();
+    assert!(scores.chunks(4).all(|same| same.iter().all(|s| *s == same[0])), "{scores:?}");
+}
+
+#[tokio::test]
+async fn the_first_of_several_results_of_a_key_is_what_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = || {
+        Recipe(|task| {
+            Box::pin(async move {
+                let run = task.run(&Call::new(task.base(), Split::Val, 0)).await?;
+                task.note(format!("score {}", run.score))?;
+                Ok(task.base().clone())
+            })
+        })
+    };
+    let lm = Teller::new(|_| label("a"));
+    let compiler = recipe().on(exact, dir.path());
+    compiler.compile(&lm.cx(), &program(), &data("x", 4)).await.unwrap();
+    // As sessions wrote it that paid equal examples each on its own.
+    let path = dir.path().join("books/journal.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = text.lines().find(|l| l.contains(r#""split":"val""#)).unwrap();
+    let other = line.replace(r#""score":1.0"#, r#""score":0.0"#);
+    assert_ne!(line, other);
+    std::fs::write(&path, format!("{text}{other}\n")).unwrap();
+    let compiler = recipe().on(exact, dir.path());
+    let done = compiler.compile(&lm.cx(), &program(), &data("x", 4)).await.unwrap();
+    assert_eq!(done.report.notes, ["score 1"]);
+    assert_eq!(done.report.candidates[0].scores[&0], 1.0);
 }

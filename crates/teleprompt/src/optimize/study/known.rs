@@ -155,18 +155,20 @@ impl Known {
             Event::Ran { key, candidate, by, split, example, rollout, run } => {
                 *self.spent.part(by, split) += run.usage;
                 self.spent.metric += run.judged;
-                if by == By::Student && split != Split::Test {
+                // What a search decided by was the first result of a key.
+                let first = !self.runs.contains_key(&key);
+                if first && by == By::Student && split != Split::Test {
                     self.scored(&candidate, split, example, rollout, &run);
                 }
-                self.runs.insert(key, place);
+                self.runs.entry(key).or_insert(place);
             }
             Event::Asked { key, asked, .. } => {
                 self.spent.proposals += asked.usage;
-                self.asked.insert(key, place);
+                self.asked.entry(key).or_insert(place);
             }
             Event::Calibrated { key, calibration } => {
                 self.spent.evaluation += calibration.usage;
-                self.calibrations.insert(key, place);
+                self.calibrations.entry(key).or_insert(place);
             }
             Event::Decided { candidate, accepted, score, n, why } => {
                 let facts = self.candidate(&candidate);

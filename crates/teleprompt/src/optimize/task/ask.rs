@@ -49,13 +49,15 @@ impl Task<'_> {
     pub async fn ask(&self, question: Question<'_>) -> Result<Asked> {
         let key = self.ask_key(&question);
         self.standing.count_question(&key);
-        if let Some(asked) = self.study.asked(&key) {
-            return Ok(asked);
-        }
+        let known = || self.study.asked(&key);
+        self.standing.flights.once(&key, known, self.ask_anew(&key, &question)).await
+    }
+
+    async fn ask_anew(&self, key: &str, question: &Question<'_>) -> Result<Asked> {
         self.standing.check()?;
         self.progress.question(question.what);
-        let asked = ask(&self.prompt_cx, &question).await?;
-        let what = question.what.to_owned();
+        let asked = ask(&self.prompt_cx, question).await?;
+        let (key, what) = (key.to_owned(), question.what.to_owned());
         self.study.record(Event::Asked { key, what, asked: asked.clone() })?;
         Ok(asked)
     }

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use teleprompt_core::{Error, LmSettings, Result};
+use teleprompt_core::{Error, Example, LmSettings, Result};
 
 use super::{RunCall, Task};
 use crate::optimize::Candidate;
@@ -58,9 +58,11 @@ impl Task<'_> {
         };
         let key = self.run_key(call, example);
         self.standing.count_run(&key);
-        if let Some(run) = self.study.run(&key) {
-            return Ok(run);
-        }
+        let known = || self.study.run(&key);
+        self.standing.flights.once(&key, known, self.run_anew(&key, call, example)).await
+    }
+
+    async fn run_anew(&self, key: &str, call: &Call<'_>, example: &Example) -> Result<Run> {
         self.standing.check()?;
         let (cx, program) = match call.by {
             By::Student => (&self.cx, self.program),
@@ -79,7 +81,7 @@ impl Task<'_> {
         let run = self.runner.run(wanted).await?;
         self.progress.ran(call.by, call.split, &run);
         self.study.record(Event::Ran {
-            key,
+            key: key.to_owned(),
             candidate: candidate.hash.clone(),
             by: call.by,
             split: call.split,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use teleprompt_core::{Error, Result, Usage};
 
 use super::Task;
+use super::flights::Flights;
 use super::objective::{Means, Objective};
 use crate::evaluate::stats;
 use crate::optimize::study::{Event, Run, Split};
@@ -30,6 +31,7 @@ pub struct Stops {
 pub(in crate::optimize) struct Standing {
     stops: Stops,
     objective: Objective,
+    pub(super) flights: Flights,
     inner: Mutex<Inner>,
 }
 
@@ -44,7 +46,7 @@ struct Inner {
 
 impl Standing {
     pub fn new(stops: Stops, objective: Objective) -> Self {
-        Self { stops, objective, inner: Mutex::default() }
+        Self { stops, objective, flights: Flights::default(), inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
