@@ -20,7 +20,7 @@ use teleprompt::optimize::study::{Archive, Event, Split};
 use teleprompt::optimize::{Call, Candidate, Compiler, Cost, Optimizer, Question, Sizes, Task};
 use teleprompt::prelude::*;
 use teleprompt::{
-    LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Usage, record,
+    Limits, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Usage, record,
 };
 
 /// Answers each output field by the words of the request, after a pause, and counts.
@@ -135,7 +135,7 @@ impl Metric for ByPredict {
     async fn score(&self, cx: &Context, _: &Example, prediction: &Prediction) -> Result<Score> {
         let claim = prediction["label"].clone();
         if let Some(trace) = cx.trace() {
-            assert_eq!(trace.steps().len(), 1, "the metric sees the program's call");
+            assert!(!trace.steps().is_empty(), "the metric sees the program's calls");
         }
         let said = self.0.call(cx, record! { claim: claim }).await?;
         Ok(Score::from(said["good"] == true))
@@ -259,4 +259,150 @@ async fn the_first_of_several_results_of_a_key_is_what_holds() {
     let done = compiler.compile(&lm.cx(), &program(), &data("x", 4)).await.unwrap();
     assert_eq!(done.report.notes, ["score 1"]);
     assert_eq!(done.report.candidates[0].scores[&0], 1.0);
+}
+
+/// Two predictors, one after the other.
+#[derive(Module, Clone)]
+struct TwoSteps {
+    think: Predict,
+    say: Predict,
+}
+
+impl TwoSteps {
+    fn new() -> Self {
+        let think = Predict::of("text -> thought").unwrap();
+        Self { think, say: Predict::of("thought -> label").unwrap() }
+    }
+}
+
+impl Module for TwoSteps {
+    type Input = Record;
+    type Output = Record;
+    async fn forward(&self, cx: &Context, input: Record) -> Result<Prediction> {
+        let thought = self.think.call(cx, input).await?;
+        self.say.call(cx, record! { thought: thought["thought"].clone() }).await
+    }
+}
+
+fn in_steps(text: &str) -> String {
+    match text.contains("[[ ## thought ## ]]\n") {
+        _ if text.contains("claim") => says_good(text),
+        true => label("a"),
+        false => "[[ ## thought ## ]]\nI think".into(),
+    }
+}
+
+/// Asks, runs the teacher and evaluates.
+fn busy() -> Recipe {
+    Recipe(|task| {
+        Box::pin(async move {
+            let writer = Program::new(Predict::of("text -> thought")?);
+            task.ask(Question::new("a thought", &writer, record! { text: "why" })).await?;
+            let all: Vec<usize> = (0..task.train.len()).collect();
+            let teacher: Vec<Call<'_>> =
+                all.iter().map(|i| Call::new(task.base(), Split::Train, *i).by_teacher()).collect();
+            task.run_all(&teacher).await?;
+            task.runs(task.base(), Split::Train, &all).await?;
+            task.validate(task.base()).await?;
+            Ok(task.base().clone())
+        })
+    })
+}
+
+fn spent(dir: &Path) -> (u64, u64) {
+    let total = Archive::open(dir, "books").unwrap().spent().total();
+    (total.calls, total.prompt_tokens + total.completion_tokens)
+}
+
+#[tokio::test]
+async fn the_ledger_is_what_the_lm_counts_over_sessions_with_call_limits() {
+    let whole = {
+        let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(in_steps));
+        let compiler = busy().on(MetricHandle::new(ByPredict::new()), dir.path());
+        compiler.compile(&lm.cx(), &TwoSteps::new(), &data("x", 40)).await.unwrap();
+        lm.paid()
+    };
+    let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(in_steps));
+    let mut finished = false;
+    // Sessions with more to spend each, from too little for the program as written up to enough.
+    for limit in [5, 17, 50, 83, 122, 160, 200, 251, 600] {
+        let compiler = busy().on(MetricHandle::new(ByPredict::new()), dir.path());
+        let compiler = compiler.limits(Limits { calls: Some(limit), ..Limits::default() });
+        let done = compiler.compile(&lm.cx(), &TwoSteps::new(), &data("x", 40)).await;
+        assert!(lm.paid() <= limit, "{} of {limit}", lm.paid());
+        assert_eq!(spent(dir.path()), (lm.paid(), lm.tokens.load(Ordering::SeqCst)), "{limit}");
+        finished = done.is_ok_and(|done| done.report.stopped.is_none());
+    }
+    assert!(finished);
+    let lost = events(dir.path()).iter().filter(|e| matches!(e, Event::Lost { .. })).count();
+    assert!(lost > 0, "some runs ended between their steps");
+    assert!(lm.paid() >= whole, "what was lost is paid again: {} of {whole}", lm.paid());
+}
+
+#[tokio::test]
+async fn when_one_run_fails_for_good_those_in_flight_are_kept_and_none_is_begun() {
+    let (dir, mut lm) = (tempfile::tempdir().unwrap(), Teller::new(|_| label("a")));
+    lm.dies_at = 14;
+    let begun = Arc::new(AtomicU64::new(0));
+    let recipe = Recipe(|task| {
+        Box::pin(async move {
+            let all: Vec<usize> = (0..task.train.len()).collect();
+            task.runs(task.base(), Split::Train, &all).await?;
+            Ok(task.base().clone())
+        })
+    });
+    // The first call is answered last.
+    let slow = Slow { inner: lm.clone(), begun: begun.clone() };
+    let cx = Context::new(LmHandle::new(slow), Arc::new(ChatAdapter));
+    let compiler = recipe.on(exact, dir.path());
+    let failed = compiler.compile(&cx, &program(), &data("x", 60)).await;
+    assert!(matches!(failed.err(), Some(Error::Lm(_))));
+    assert_eq!((ran(dir.path()) as u64, spent(dir.path()).0), (lm.paid(), lm.paid()));
+    let begun = begun.load(Ordering::SeqCst);
+    assert!(begun <= 6 + 8 + 8, "{begun} calls were begun");
+}
+
+/// Lets every train example numbered 0 wait until all others in flight are done.
+struct Slow {
+    inner: Teller,
+    begun: Arc<AtomicU64>,
+}
+
+impl Lm for Slow {
+    async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let first = request.messages.iter().any(|m| m.content.to_string().contains("x number 0"));
+        for _ in 0..if first { 200 } else { 0 } {
+            tokio::task::yield_now().await;
+        }
+        if first {
+            // It was begun before the failure, so it is answered.
+            return Teller { dies_at: u64::MAX, ..self.inner.clone() }.generate(request).await;
+        }
+        self.inner.generate(request).await
+    }
+    fn name(&self) -> &str {
+        "slow"
+    }
+}
+
+#[tokio::test]
+async fn what_a_compile_used_that_was_given_up_is_in_the_ledger() {
+    let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(in_steps));
+    let compiler = busy().on(MetricHandle::new(ByPredict::new()), dir.path());
+    let (cx, plain, train) = (lm.cx(), TwoSteps::new(), data("x", 40));
+    {
+        let mut compile = Box::pin(compiler.compile(&cx, &plain, &train));
+        while lm.paid() < 31 {
+            assert!(futures::poll!(&mut compile).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    let (calls, _) = spent(dir.path());
+    assert_eq!(calls, lm.paid());
+    let lost: u64 = events(dir.path())
+        .iter()
+        .map(|e| if let Event::Lost { usage, .. } = e { usage.calls } else { 0 })
+        .sum();
+    assert!(lost > 0, "nothing was in flight");
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Record, TraceStep, Usage};
 
-use super::Identity;
+use super::{Identity, Part};
 use crate::optimize::compose::Solution;
 
 /// Which examples a result is about.
@@ -174,6 +174,14 @@ pub enum Event {
         /// The result.
         calibration: Calibration,
     },
+    /// Calls were paid for a run or a question that came to no result: it failed for good on the way,
+    /// such as at the end of the budget, or was given up.
+    Lost {
+        /// What it was for.
+        part: Part,
+        /// What it used.
+        usage: Usage,
+    },
     /// A candidate was taken or turned down.
     Decided {
         /// Its hash.
@@ -214,6 +222,17 @@ impl Event {
     /// Whether it holds a result that was paid for.
     pub(super) fn is_result(&self) -> bool {
         matches!(self, Event::Ran { .. } | Event::Asked { .. } | Event::Calibrated { .. })
+    }
+
+    /// Whether a session begins or ends with it.
+    pub(super) fn is_mark(&self) -> bool {
+        matches!(
+            self,
+            Event::Started { .. }
+                | Event::Resumed {}
+                | Event::Stopped { .. }
+                | Event::Finished { .. }
+        )
     }
 
     /// Whether it follows from the results, so that a study that goes on makes it again.

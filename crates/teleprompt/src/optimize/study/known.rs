@@ -7,6 +7,33 @@ use teleprompt_core::{ProgramState, Usage};
 
 use super::{By, Event, Identity, Run, Split};
 
+/// What usage was for: the parts of [`Spend`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Runs of candidates on train and validation examples.
+    Evaluation,
+    /// Runs of the teacher.
+    Teacher,
+    /// Instructions, rules and feedback asked for.
+    Proposals,
+    /// Calls of the metric itself.
+    Metric,
+    /// The program as written and the winner, on the test examples.
+    Report,
+}
+
+impl Part {
+    /// Of a run.
+    pub(in crate::optimize) fn of(by: By, split: Split) -> Self {
+        match (by, split) {
+            (By::Teacher, _) => Self::Teacher,
+            (By::Student, Split::Test) => Self::Report,
+            (By::Student, _) => Self::Evaluation,
+        }
+    }
+}
+
 /// What a study used, by what for. The parts are disjoint; their sum is all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -45,11 +72,13 @@ impl Spend {
         all.into_iter().filter(|(_, usage)| usage.calls > 0).collect()
     }
 
-    fn part(&mut self, by: By, split: Split) -> &mut Usage {
-        match (by, split) {
-            (By::Teacher, _) => &mut self.teacher,
-            (By::Student, Split::Test) => &mut self.report,
-            (By::Student, _) => &mut self.evaluation,
+    fn part(&mut self, part: Part) -> &mut Usage {
+        match part {
+            Part::Evaluation => &mut self.evaluation,
+            Part::Teacher => &mut self.teacher,
+            Part::Proposals => &mut self.proposals,
+            Part::Metric => &mut self.metric,
+            Part::Report => &mut self.report,
         }
     }
 }
@@ -153,7 +182,7 @@ impl Known {
                 self.proposed.entry(candidate).or_insert(place);
             }
             Event::Ran { key, candidate, by, split, example, rollout, run } => {
-                *self.spent.part(by, split) += run.usage;
+                *self.spent.part(Part::of(by, split)) += run.usage;
                 self.spent.metric += run.judged;
                 // What a search decided by was the first result of a key.
                 let first = !self.runs.contains_key(&key);
@@ -170,6 +199,7 @@ impl Known {
                 self.spent.evaluation += calibration.usage;
                 self.calibrations.entry(key).or_insert(place);
             }
+            Event::Lost { part, usage } => *self.spent.part(part) += usage,
             Event::Decided { candidate, accepted, score, n, why } => {
                 let facts = self.candidate(&candidate);
                 (facts.accepted, facts.score, facts.n, facts.why) = (Some(accepted), score, n, why);

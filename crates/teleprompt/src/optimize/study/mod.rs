@@ -29,7 +29,7 @@ pub use event::{Asked, By, Calibration, Event, Run, Split};
 pub use identity::{FORMAT, Identity, Source};
 use inner::Inner;
 use journal::Journal;
-pub use known::{CandidateFacts, Spend};
+pub use known::{CandidateFacts, Part, Spend};
 
 /// What to do when a study of this name is about something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

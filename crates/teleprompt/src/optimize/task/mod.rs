@@ -1,6 +1,7 @@
 //! What an optimizer works with.
 
 mod ask;
+mod bill;
 mod flights;
 mod keys;
 mod objective;
