@@ -16,8 +16,10 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
-use teleprompt::optimize::study::{Archive, Event, Split};
-use teleprompt::optimize::{Call, Candidate, Compiler, Cost, Optimizer, Question, Sizes, Task};
+use teleprompt::optimize::study::{Archive, Event, OnChange, Split};
+use teleprompt::optimize::{
+    Call, Candidate, Compiler, Cost, Objective, Optimizer, Question, Sizes, Task,
+};
 use teleprompt::prelude::*;
 use teleprompt::{
     Limits, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Usage, record,
@@ -405,4 +407,24 @@ async fn what_a_compile_used_that_was_given_up_is_in_the_ledger() {
         .map(|e| if let Event::Lost { usage, .. } = e { usage.calls } else { 0 })
         .sum();
     assert!(lost > 0, "nothing was in flight");
+}
+
+#[tokio::test]
+async fn a_fork_knows_what_its_results_used_and_does_not_count_it_as_spent() {
+    let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(in_steps));
+    let compile = async |seed_of_data: &str| {
+        let compiler = busy().on(exact, dir.path()).on_change(OnChange::Fork);
+        let compiler = compiler.objective(Objective::Cost { margin: 0.0 });
+        let train = data(seed_of_data, 8);
+        compiler.compile(&lm.cx(), &TwoSteps::new(), &train).await.unwrap().report
+    };
+    let first = compile("x").await;
+    let before = lm.paid();
+    let fork = compile("y").await;
+    assert_eq!(fork.study, "books-2");
+    assert_eq!(fork.usage.calls, lm.paid() - before);
+    assert!(fork.usage.calls < before, "something was kept");
+    assert_eq!(fork.baseline.tokens, first.baseline.tokens, "what a run used is known");
+    assert!(fork.baseline.tokens > 0.0);
+    assert_eq!(fork.spent.report, Usage::default());
 }

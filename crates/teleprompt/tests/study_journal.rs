@@ -72,6 +72,7 @@ fn ran(i: usize) -> Event {
         example: i % 100,
         rollout: 0,
         run: Run { score: i as f64 / 7.0 % 1.0, steps, usage, millis: 12, ..Run::default() },
+        inherited: false,
     }
 }
 
@@ -110,6 +111,7 @@ fn event() -> impl Strategy<Value = Event> {
                 usage,
                 ..Run::default()
             },
+            inherited: false,
         },
     );
     let asked = (0..9u8, "[a-zé]{0,9}", usage.clone()).prop_map(|(key, reply, usage)| {
@@ -118,11 +120,16 @@ fn event() -> impl Strategy<Value = Event> {
             key: format!("a{key}"),
             what,
             asked: Asked { reply, usage, ..Asked::default() },
+            inherited: false,
         }
     });
     let calibrated = (0..4u8, usage).prop_map(|(key, usage)| {
         let seen = vec![("g".to_owned(), vec![("a".to_owned(), f32::NEG_INFINITY)])];
-        Event::Calibrated { key: format!("k{key}"), calibration: Calibration { seen, usage } }
+        Event::Calibrated {
+            key: format!("k{key}"),
+            calibration: Calibration { seen, usage },
+            inherited: false,
+        }
     });
     let decided = (hash(), any::<bool>(), proptest::option::of(number()), 0..9usize).prop_map(
         |(candidate, accepted, score, n)| Event::Decided {
@@ -368,6 +375,7 @@ fn a_candidate_is_shown_with_what_was_asked_for_it() {
             outputs: record! { instructions: answer },
             ..Asked::default()
         },
+        inherited: false,
     };
     // Two questions at the same time, answered before either proposal.
     for event in [

@@ -157,6 +157,9 @@ pub enum Event {
         rollout: u64,
         /// The result.
         run: Run,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// The LM that writes instructions was asked.
     Asked {
@@ -166,6 +169,9 @@ pub enum Event {
         what: String,
         /// The answer.
         asked: Asked,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// A candidate's liking for labels was measured.
     Calibrated {
@@ -173,6 +179,9 @@ pub enum Event {
         key: String,
         /// The result.
         calibration: Calibration,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// Calls were paid for a run or a question that came to no result: it failed for good on the way,
     /// such as at the end of the budget, or was given up.
@@ -262,16 +271,14 @@ impl Event {
         self
     }
 
-    /// The same result, paid for elsewhere.
-    pub(super) fn without_usage(mut self) -> Self {
-        match &mut self {
-            Event::Ran { run, .. } => {
-                run.usage = Usage::default();
-                run.judged = Usage::default();
-            }
-            Event::Asked { asked, .. } => asked.usage = Usage::default(),
-            Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
-            _ => {}
+    /// The same result in a fork, which did not pay for it. What it used stays: winners are chosen
+    /// and budgets planned by it.
+    pub(super) fn as_inherited(mut self) -> Self {
+        if let Event::Ran { inherited, .. }
+        | Event::Asked { inherited, .. }
+        | Event::Calibrated { inherited, .. } = &mut self
+        {
+            *inherited = true;
         }
         self
     }

@@ -181,9 +181,11 @@ impl Known {
                 }
                 self.proposed.entry(candidate).or_insert(place);
             }
-            Event::Ran { key, candidate, by, split, example, rollout, run } => {
-                *self.spent.part(Part::of(by, split)) += run.usage;
-                self.spent.metric += run.judged;
+            Event::Ran { key, candidate, by, split, example, rollout, run, inherited } => {
+                if !inherited {
+                    *self.spent.part(Part::of(by, split)) += run.usage;
+                    self.spent.metric += run.judged;
+                }
                 // What a search decided by was the first result of a key.
                 let first = !self.runs.contains_key(&key);
                 if first && by == By::Student && split != Split::Test {
@@ -191,12 +193,16 @@ impl Known {
                 }
                 self.runs.entry(key).or_insert(place);
             }
-            Event::Asked { key, asked, .. } => {
-                self.spent.proposals += asked.usage;
+            Event::Asked { key, asked, inherited, .. } => {
+                if !inherited {
+                    self.spent.proposals += asked.usage;
+                }
                 self.asked.entry(key).or_insert(place);
             }
-            Event::Calibrated { key, calibration } => {
-                self.spent.evaluation += calibration.usage;
+            Event::Calibrated { key, calibration, inherited } => {
+                if !inherited {
+                    self.spent.evaluation += calibration.usage;
+                }
                 self.calibrations.entry(key).or_insert(place);
             }
             Event::Lost { part, usage } => *self.spent.part(part) += usage,

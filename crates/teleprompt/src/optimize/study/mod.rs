@@ -102,7 +102,7 @@ impl Study {
                 None => {
                     let fork = fork.begun(identity)?;
                     self.inner().journal.each(0, |event, _| match event.is_result() {
-                        true => fork.record(event.without_usage()),
+                        true => fork.record(event.as_inherited()),
                         false => Ok(()),
                     })?;
                     return Ok(fork);
@@ -160,7 +160,7 @@ impl Study {
         let mut inner = self.inner();
         let place = inner.known.calibrations.get(key).copied();
         match inner.event(place)? {
-            Event::Calibrated { key: found, calibration } if found == key => Some(calibration),
+            Event::Calibrated { key: found, calibration, .. } if found == key => Some(calibration),
             _ => None,
         }
     }

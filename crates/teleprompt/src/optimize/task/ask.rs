@@ -61,7 +61,7 @@ impl Task<'_> {
         let bill = Bill::open(self.study, [(Part::Proposals, cx.meter().clone())]);
         let asked = ask(&cx, question).await?;
         let (key, what) = (key.to_owned(), question.what.to_owned());
-        self.study.record(Event::Asked { key, what, asked: asked.clone() })?;
+        self.study.record(Event::Asked { key, what, asked: asked.clone(), inherited: false })?;
         bill.settle();
         Ok(asked)
     }

@@ -97,6 +97,7 @@ impl Task<'_> {
             example: call.place,
             rollout: call.rollout,
             run: run.clone(),
+            inherited: false,
         })?;
         bill.settle();
         Ok(run)
