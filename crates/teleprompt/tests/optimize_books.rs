@@ -22,7 +22,8 @@ use teleprompt::optimize::{
 };
 use teleprompt::prelude::*;
 use teleprompt::{
-    Limits, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Usage, record,
+    Limits, LmError, LmErrorKind, LmHandle, LmRequest, LmResponse, MetricHandle, Parameters,
+    ProgramState, Usage, record,
 };
 
 /// Answers each output field by the words of the request, after a pause, and counts.
@@ -427,4 +428,57 @@ async fn a_fork_knows_what_its_results_used_and_does_not_count_it_as_spent() {
     assert_eq!(fork.baseline.tokens, first.baseline.tokens, "what a run used is known");
     assert!(fork.baseline.tokens > 0.0);
     assert_eq!(fork.spent.report, Usage::default());
+}
+
+fn instructed(text: &str) -> ProgramState {
+    let mut state = ProgramState::default();
+    let instructions = Some(text.into());
+    state.insert("predict", Parameters { instructions, ..Parameters::default() });
+    state
+}
+
+/// Says "a", or what the instructions say: always "b", or what is right but for number 3.
+fn by_instructions(text: &str) -> String {
+    let odd = ["1", "3", "5"].iter().any(|n| text.contains(&format!("number {n}")));
+    let b = text.contains("say b") || text.contains("mostly") && odd && !text.contains("number 3");
+    label(if b { "b" } else { "a" })
+}
+
+#[tokio::test]
+async fn scores_on_other_examples_are_no_match_and_facts_keep_the_places_of_the_splits() {
+    let recipe = Recipe(|task| {
+        Box::pin(async move {
+            let small = task.with_examples(task.train.select(&[4, 2]), task.val.select(&[3, 5]));
+            let says_b = task.propose("says b", instructed("say b"))?;
+            let mostly = task.propose("mostly right", instructed("mostly"))?;
+            assert_eq!(small.validate(&mostly).await?, 0.5);
+            assert_eq!(small.validate(&says_b).await?, 1.0);
+            assert_eq!((small.winner(), task.winner()), (says_b.clone(), says_b.clone()));
+            small.run(&Call::new(&says_b, Split::Train, 0)).await?;
+            assert_eq!(task.validate(task.base()).await?, 0.5);
+            assert_eq!(task.winner(), *task.base(), "what was scored on fewer does not count");
+            assert!(task.validate(&mostly).await? > 0.8);
+            assert_eq!((small.winner(), task.winner()), (says_b, mostly.clone()));
+            assert_eq!((small.scored().len(), task.scored().len()), (2, 2));
+            let all: Vec<_> = task.train.iter().chain(task.val.iter()).cloned().collect();
+            let all = Dataset::new("all", all);
+            let pool = task.with_examples(all.clone(), all);
+            pool.runs(&mostly, Split::Val, &[0, task.train.len() + 3]).await?;
+            Ok(task.winner())
+        })
+    });
+    let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(by_instructions));
+    let compiler = recipe.on(exact, dir.path());
+    let done = compiler.compile(&lm.cx(), &program(), &data("x", 8)).await.unwrap();
+    let facts = |origin: &str| {
+        done.report.candidates.iter().find(|c| c.origin == origin).expect("it was made").clone()
+    };
+    let says_b = facts("says b");
+    assert_eq!(says_b.scores.into_iter().collect::<Vec<_>>(), [(3, 1.0), (5, 1.0)]);
+    assert_eq!(says_b.train_scores.into_iter().collect::<Vec<_>>(), [(4, 0.0)]);
+    let mostly: Vec<f64> = facts("mostly right").scores.into_values().collect();
+    assert_eq!(mostly, [1.0, 1.0, 1.0, 0.0, 1.0, 1.0], "no row of the pool is among them");
+    let pooled = |e: &Event| matches!(e, Event::Ran { pooled: true, example: 0, .. });
+    assert_eq!(events(dir.path()).iter().filter(|e| pooled(e)).count(), 1);
+    assert_eq!(done.report.winner.origin, "mostly right");
 }

@@ -70,6 +70,7 @@ fn ran(i: usize) -> Event {
         by: if i.is_multiple_of(7) { By::Teacher } else { By::Student },
         split,
         example: i % 100,
+        pooled: false,
         rollout: 0,
         run: Run { score: i as f64 / 7.0 % 1.0, steps, usage, millis: 12, ..Run::default() },
         inherited: false,
@@ -104,6 +105,7 @@ fn event() -> impl Strategy<Value = Event> {
             by: if key.is_multiple_of(5) { By::Teacher } else { By::Student },
             split: [Split::Train, Split::Val, Split::Test][usize::from(split)],
             example: usize::from(key % 8),
+            pooled: false,
             rollout,
             run: Run {
                 score,

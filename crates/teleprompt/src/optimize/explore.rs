@@ -210,7 +210,7 @@ impl<'t, 'a> Racing<'t, 'a> {
             State::Complete => {
                 entered.concluded = true;
                 let runs: Vec<Run> = entered.runs.iter().flatten().cloned().collect();
-                self.task.consider(&candidate, &runs)
+                self.pool.consider(&candidate, &runs)
             }
             State::Pruned { why } => {
                 entered.concluded = true;
@@ -244,6 +244,6 @@ impl<'t, 'a> Racing<'t, 'a> {
         self.racer.finish();
         self.run().await?;
         self.conclude_promoted()?;
-        Ok(self.task.winner())
+        Ok(self.pool.winner())
     }
 }

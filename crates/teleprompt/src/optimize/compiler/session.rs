@@ -10,7 +10,7 @@ use super::Compiler;
 use crate::optimize::report::{Facts, Report};
 use crate::optimize::splits::Splits;
 use crate::optimize::study::{Event, Run, Split, Study};
-use crate::optimize::task::{Keys, Standing, Stops, predictors};
+use crate::optimize::task::{Keys, Places, Standing, Stops, predictors};
 use crate::optimize::{Candidate, Optimizer, Sizes, Task, race};
 
 pub(super) struct Session<'a, O> {
@@ -133,6 +133,7 @@ impl<O: Optimizer> Session<'_, O> {
             allowance: None,
             progress: &*compiler.progress,
             base,
+            places: Places::whole(&self.splits.train, &self.splits.val, &self.splits.test),
             runner: &*compiler.runner,
             standing: Arc::new(Standing::new(stops, compiler.objective)),
             keys: Arc::new(keys),

@@ -152,6 +152,10 @@ pub enum Event {
         split: Split,
         /// The example's place among them, from 0.
         example: usize,
+        /// Whether the example is none of the split itself, but of a set that the recipe made, such
+        /// as train examples that take turns to choose by; its place is the one in that set.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pooled: bool,
         /// Which of several runs of the same, from 0.
         #[serde(default)]
         rollout: u64,

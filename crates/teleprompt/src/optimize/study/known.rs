@@ -102,9 +102,9 @@ pub struct CandidateFacts {
     pub score: Option<f64>,
     /// The examples that the score rests on.
     pub n: usize,
-    /// Scores on validation examples, by place; first rollouts only.
+    /// Scores on validation examples, by place in the whole split; first rollouts only.
     pub scores: std::collections::BTreeMap<usize, f64>,
-    /// Scores on train examples, by place; first rollouts only.
+    /// Scores on train examples, by place in the whole split; first rollouts only.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub train_scores: std::collections::BTreeMap<usize, f64>,
     /// What its runs used, the test examples not counted.
@@ -181,7 +181,7 @@ impl Known {
                 }
                 self.proposed.entry(candidate).or_insert(place);
             }
-            Event::Ran { key, candidate, by, split, example, rollout, run, inherited } => {
+            Event::Ran { key, candidate, by, split, example, pooled, rollout, run, inherited } => {
                 if !inherited {
                     *self.spent.part(Part::of(by, split)) += run.usage;
                     self.spent.metric += run.judged;
@@ -189,7 +189,8 @@ impl Known {
                 // What a search decided by was the first result of a key.
                 let first = !self.runs.contains_key(&key);
                 if first && by == By::Student && split != Split::Test {
-                    self.scored(&candidate, split, example, rollout, &run);
+                    let counts = rollout == 0 && !pooled;
+                    self.scored(&candidate, split, example, counts, &run);
                 }
                 self.runs.entry(key).or_insert(place);
             }
@@ -222,10 +223,10 @@ impl Known {
         }
     }
 
-    fn scored(&mut self, candidate: &str, split: Split, example: usize, rollout: u64, run: &Run) {
+    fn scored(&mut self, candidate: &str, split: Split, example: usize, counts: bool, run: &Run) {
         let facts = self.candidate(candidate);
         facts.usage += run.usage;
-        if rollout > 0 {
+        if !counts {
             return;
         }
         let scores = match split {

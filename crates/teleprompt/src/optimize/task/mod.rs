@@ -5,6 +5,7 @@ mod bill;
 mod flights;
 mod keys;
 mod objective;
+mod places;
 mod run;
 mod runner;
 mod standing;
@@ -20,6 +21,7 @@ pub use ask::Question;
 pub(super) use keys::Keys;
 pub(super) use keys::program_identity;
 pub use objective::Objective;
+pub(super) use places::Places;
 pub use run::Call;
 pub(super) use runner::ProgramRunner;
 pub use runner::{RunCall, Runner};
@@ -78,6 +80,7 @@ pub struct Task<'a> {
     pub progress: &'a dyn Progress,
     /// What the search starts from; candidates are laid over it.
     pub(super) base: Candidate,
+    pub(super) places: Places,
     pub(super) runner: &'a dyn Runner,
     pub(super) standing: Arc<Standing>,
     pub(super) keys: Arc<Keys>,
@@ -172,10 +175,13 @@ impl<'a> Task<'a> {
         task
     }
 
-    /// The same search over other examples, such as a fold's.
+    /// The same search over other examples, such as a fold's. Scores on other validation examples
+    /// are no match for these, so [`Task::winner`] and [`Task::scored`] look at each set by itself;
+    /// the study still knows each example by its place in the whole split.
     #[must_use]
     pub fn with_examples(&self, train: Dataset, val: Dataset) -> Task<'a> {
-        Task { train, val, ..self.clone() }
+        let places = self.places.with_val(&val);
+        Task { train, val, places, ..self.clone() }
     }
 
     /// The same search with another seed.

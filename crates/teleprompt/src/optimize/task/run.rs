@@ -89,12 +89,14 @@ impl Task<'_> {
         let wanted = RunCall { cx, metric_cx, program, candidate, example, metric, split, trace };
         let run = self.runner.run(wanted).await?;
         self.progress.ran(call.by, call.split, &run);
+        let place = self.places.place(call.split, example);
         self.study.record(Event::Ran {
             key: key.to_owned(),
             candidate: candidate.hash.clone(),
             by: call.by,
             split: call.split,
-            example: call.place,
+            example: place.unwrap_or(call.place),
+            pooled: place.is_none(),
             rollout: call.rollout,
             run: run.clone(),
             inherited: false,
