@@ -70,8 +70,10 @@ fn ran(i: usize) -> Event {
         by: if i.is_multiple_of(7) { By::Teacher } else { By::Student },
         split,
         example: i % 100,
+        pooled: false,
         rollout: 0,
         run: Run { score: i as f64 / 7.0 % 1.0, steps, usage, millis: 12, ..Run::default() },
+        inherited: false,
     }
 }
 
@@ -103,6 +105,7 @@ fn event() -> impl Strategy<Value = Event> {
             by: if key.is_multiple_of(5) { By::Teacher } else { By::Student },
             split: [Split::Train, Split::Val, Split::Test][usize::from(split)],
             example: usize::from(key % 8),
+            pooled: false,
             rollout,
             run: Run {
                 score,
@@ -110,6 +113,7 @@ fn event() -> impl Strategy<Value = Event> {
                 usage,
                 ..Run::default()
             },
+            inherited: false,
         },
     );
     let asked = (0..9u8, "[a-zé]{0,9}", usage.clone()).prop_map(|(key, reply, usage)| {
@@ -118,11 +122,16 @@ fn event() -> impl Strategy<Value = Event> {
             key: format!("a{key}"),
             what,
             asked: Asked { reply, usage, ..Asked::default() },
+            inherited: false,
         }
     });
     let calibrated = (0..4u8, usage).prop_map(|(key, usage)| {
         let seen = vec![("g".to_owned(), vec![("a".to_owned(), f32::NEG_INFINITY)])];
-        Event::Calibrated { key: format!("k{key}"), calibration: Calibration { seen, usage } }
+        Event::Calibrated {
+            key: format!("k{key}"),
+            calibration: Calibration { seen, usage },
+            inherited: false,
+        }
     });
     let decided = (hash(), any::<bool>(), proptest::option::of(number()), 0..9usize).prop_map(
         |(candidate, accepted, score, n)| Event::Decided {
@@ -368,6 +377,7 @@ fn a_candidate_is_shown_with_what_was_asked_for_it() {
             outputs: record! { instructions: answer },
             ..Asked::default()
         },
+        inherited: false,
     };
     // Two questions at the same time, answered before either proposal.
     for event in [

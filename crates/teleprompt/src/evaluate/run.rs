@@ -141,7 +141,8 @@ impl<M: Module> Task<'_, M> {
         let traced = recorder.as_ref().map(|recorder| cx.with_trace(recorder.clone()));
         let cx = traced.as_ref().unwrap_or(cx);
         let metric = &self.settings.metric;
-        let mut row = score_example(cx, metric_cx, self.program, metric, self.example).await;
+        let mut row =
+            score_example(cx, || metric_cx.clone(), self.program, metric, self.example).await;
         if row.error.as_ref().is_some_and(Error::is_fatal) {
             return Err(row.error.unwrap_or(Error::Cancelled));
         }
@@ -155,18 +156,19 @@ impl<M: Module> Task<'_, M> {
 }
 
 /// Runs a program on one example and scores what it gives; failures are in the row, with score 0.
+/// The metric's context is asked for when the program is done.
 pub(crate) async fn score_example<M: Module>(
     cx: &Context,
-    metric_cx: &Context,
+    metric_cx: impl FnOnce() -> Context,
     program: &M,
     metric: &MetricHandle,
     example: &Example,
 ) -> Row {
-    let (cx, metric_cx) =
-        (cx.with_limits(Limits::default()), metric_cx.with_limits(Limits::default()));
+    let cx = cx.with_limits(Limits::default());
     let started = Instant::now();
     let result = predict(&cx, program, example).await;
     let seconds = started.elapsed().as_secs_f64();
+    let metric_cx = metric_cx().with_limits(Limits::default());
     let (prediction, scored) = match result {
         Ok(prediction) => {
             let scored = score(&metric_cx, metric, example, &prediction).await;

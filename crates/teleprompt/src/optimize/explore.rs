@@ -219,7 +219,7 @@ impl<'t, 'a> Racing<'t, 'a> {
         let why = match standing.state {
             State::Complete => {
                 let runs: Vec<Run> = entered.runs.iter().flatten().cloned().collect();
-                return self.task.consider(&candidate, &runs);
+                return self.pool.consider(&candidate, &runs);
             }
             State::Pruned { why } => why,
             State::Racing => {
@@ -254,6 +254,6 @@ impl<'t, 'a> Racing<'t, 'a> {
         self.racer.finish();
         self.run().await?;
         self.conclude_new()?;
-        Ok(self.task.winner())
+        Ok(self.pool.winner())
     }
 }

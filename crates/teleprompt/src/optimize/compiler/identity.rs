@@ -58,7 +58,9 @@ impl<O: Optimizer> Compiler<O> {
         for (what, named) in [("named", named), ("named by the teacher", of_teacher)] {
             // Where nothing is named, there is nothing to compare.
             if !named.is_empty() {
-                all[what] = json!(named);
+                if let Value::Object(all) = &mut all {
+                    all.insert(what.into(), json!(named));
+                }
             }
         }
         all

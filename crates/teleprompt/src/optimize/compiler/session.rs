@@ -11,7 +11,7 @@ use super::reserve::{Needs, Reserve};
 use crate::optimize::report::{Facts, Measured, Report};
 use crate::optimize::splits::Splits;
 use crate::optimize::study::{Event, Run, Split, Study};
-use crate::optimize::task::{Keys, Standing, Stops, predictors};
+use crate::optimize::task::{Keys, Places, Standing, Stops, predictors};
 use crate::optimize::{Candidate, Optimizer, Sizes, Task, race};
 
 pub(super) struct Session<'a, O> {
@@ -165,6 +165,7 @@ impl<O: Optimizer> Session<'_, O> {
             allowance: None,
             progress: &*compiler.progress,
             base,
+            places: Places::whole(&self.splits.train, &self.splits.val, &self.splits.test),
             runner: &*compiler.runner,
             standing: Arc::new(Standing::new(stops, compiler.objective)),
             keys: Arc::new(keys),

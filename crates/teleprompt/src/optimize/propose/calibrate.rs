@@ -170,7 +170,11 @@ async fn probed(
     }
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     let calibration = Calibration { seen, usage: cx.meter().usage() };
-    task.study.record(Event::Calibrated { key, calibration: calibration.clone() })?;
+    task.study.record(Event::Calibrated {
+        key,
+        calibration: calibration.clone(),
+        inherited: false,
+    })?;
     Ok(calibration.seen)
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Record, TraceStep, Usage};
 
-use super::Identity;
+use super::{Identity, Part};
 use crate::optimize::compose::Solution;
 
 /// Which examples a result is about.
@@ -166,11 +166,18 @@ pub enum Event {
         split: Split,
         /// The example's place among them, from 0.
         example: usize,
+        /// Whether the example is none of the split itself, but of a set that the recipe made, such
+        /// as train examples that take turns to choose by; its place is the one in that set.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pooled: bool,
         /// Which of several runs of the same, from 0.
         #[serde(default)]
         rollout: u64,
         /// The result.
         run: Run,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// The LM that writes instructions was asked.
     Asked {
@@ -180,6 +187,9 @@ pub enum Event {
         what: String,
         /// The answer.
         asked: Asked,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// A candidate's liking for labels was measured on one example.
     Calibrated {
@@ -187,6 +197,17 @@ pub enum Event {
         key: String,
         /// The result.
         calibration: Calibration,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
+    },
+    /// Calls were paid for a run or a question that came to no result: it failed for good on the way,
+    /// such as at the end of the budget, or was given up.
+    Lost {
+        /// What it was for.
+        part: Part,
+        /// What it used.
+        usage: Usage,
     },
     /// The metric was asked about outputs that no run gave.
     Judged {
@@ -194,6 +215,9 @@ pub enum Event {
         key: String,
         /// The score.
         judged: Judged,
+        /// Whether another study paid for it, of which this one is a fork.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inherited: bool,
     },
     /// A candidate was taken or turned down.
     Decided {
@@ -243,6 +267,17 @@ impl Event {
         )
     }
 
+    /// Whether a session begins or ends with it.
+    pub(super) fn is_mark(&self) -> bool {
+        matches!(
+            self,
+            Event::Started { .. }
+                | Event::Resumed {}
+                | Event::Stopped { .. }
+                | Event::Finished { .. }
+        )
+    }
+
     /// Whether it follows from the results, so that a study that goes on makes it again.
     pub(super) fn is_derived(&self) -> bool {
         matches!(self, Event::Proposed { .. } | Event::Decided { .. } | Event::Noted { .. })
@@ -274,17 +309,15 @@ impl Event {
         self
     }
 
-    /// The same result, paid for elsewhere.
-    pub(super) fn without_usage(mut self) -> Self {
-        match &mut self {
-            Event::Ran { run, .. } => {
-                run.usage = Usage::default();
-                run.judged = Usage::default();
-            }
-            Event::Asked { asked, .. } => asked.usage = Usage::default(),
-            Event::Calibrated { calibration, .. } => calibration.usage = Usage::default(),
-            Event::Judged { judged, .. } => judged.usage = Usage::default(),
-            _ => {}
+    /// The same result in a fork, which did not pay for it. What it used stays: winners are chosen
+    /// and budgets planned by it.
+    pub(super) fn as_inherited(mut self) -> Self {
+        if let Event::Ran { inherited, .. }
+        | Event::Asked { inherited, .. }
+        | Event::Calibrated { inherited, .. }
+        | Event::Judged { inherited, .. } = &mut self
+        {
+            *inherited = true;
         }
         self
     }

@@ -49,9 +49,9 @@ impl Inner {
             return Ok(());
         }
         let place = self.journal.append(&event)?;
-        let marks = !event.is_result() && !event.is_derived();
+        let mark = event.is_mark();
         self.known.take(event, place);
-        if !marks {
+        if !mark {
             return self.journal.sync_when_due();
         }
         self.keep_snapshot();

@@ -7,6 +7,33 @@ use teleprompt_core::{ProgramState, Usage};
 
 use super::{By, Event, Identity, Run, Split};
 
+/// What usage was for: the parts of [`Spend`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Runs of candidates on train and validation examples.
+    Evaluation,
+    /// Runs of the teacher.
+    Teacher,
+    /// Instructions, rules and feedback asked for.
+    Proposals,
+    /// Calls of the metric itself.
+    Metric,
+    /// The program as written and the winner, on the test examples.
+    Report,
+}
+
+impl Part {
+    /// Of a run.
+    pub(in crate::optimize) fn of(by: By, split: Split) -> Self {
+        match (by, split) {
+            (By::Teacher, _) => Self::Teacher,
+            (By::Student, Split::Test) => Self::Report,
+            (By::Student, _) => Self::Evaluation,
+        }
+    }
+}
+
 /// What a study used, by what for. The parts are disjoint; their sum is all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -45,11 +72,13 @@ impl Spend {
         all.into_iter().filter(|(_, usage)| usage.calls > 0).collect()
     }
 
-    fn part(&mut self, by: By, split: Split) -> &mut Usage {
-        match (by, split) {
-            (By::Teacher, _) => &mut self.teacher,
-            (By::Student, Split::Test) => &mut self.report,
-            (By::Student, _) => &mut self.evaluation,
+    fn part(&mut self, part: Part) -> &mut Usage {
+        match part {
+            Part::Evaluation => &mut self.evaluation,
+            Part::Teacher => &mut self.teacher,
+            Part::Proposals => &mut self.proposals,
+            Part::Metric => &mut self.metric,
+            Part::Report => &mut self.report,
         }
     }
 }
@@ -73,9 +102,9 @@ pub struct CandidateFacts {
     pub score: Option<f64>,
     /// The examples that the score rests on.
     pub n: usize,
-    /// Scores on validation examples, by place; first rollouts only.
+    /// Scores on validation examples, by place in the whole split; first rollouts only.
     pub scores: std::collections::BTreeMap<usize, f64>,
-    /// Scores on train examples, by place; first rollouts only.
+    /// Scores on train examples, by place in the whole split; first rollouts only.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub train_scores: std::collections::BTreeMap<usize, f64>,
     /// What its runs used, the test examples not counted.
@@ -153,26 +182,38 @@ impl Known {
                 }
                 self.proposed.entry(candidate).or_insert(place);
             }
-            Event::Ran { key, candidate, by, split, example, rollout, run } => {
-                *self.spent.part(by, split) += run.usage;
-                self.spent.metric += run.judged;
-                if by == By::Student && split != Split::Test {
-                    self.scored(&candidate, split, example, rollout, &run);
+            Event::Ran { key, candidate, by, split, example, pooled, rollout, run, inherited } => {
+                if !inherited {
+                    *self.spent.part(Part::of(by, split)) += run.usage;
+                    self.spent.metric += run.judged;
                 }
-                self.runs.insert(key, place);
+                // What a search decided by was the first result of a key.
+                let first = !self.runs.contains_key(&key);
+                if first && by == By::Student && split != Split::Test {
+                    let counts = rollout == 0 && !pooled;
+                    self.scored(&candidate, split, example, counts, &run);
+                }
+                self.runs.entry(key).or_insert(place);
             }
-            Event::Asked { key, asked, .. } => {
-                self.spent.proposals += asked.usage;
-                self.asked.insert(key, place);
+            Event::Asked { key, asked, inherited, .. } => {
+                if !inherited {
+                    self.spent.proposals += asked.usage;
+                }
+                self.asked.entry(key).or_insert(place);
             }
-            Event::Calibrated { key, calibration } => {
-                self.spent.evaluation += calibration.usage;
-                self.calibrations.insert(key, place);
+            Event::Calibrated { key, calibration, inherited } => {
+                if !inherited {
+                    self.spent.evaluation += calibration.usage;
+                }
+                self.calibrations.entry(key).or_insert(place);
             }
-            Event::Judged { key, judged } => {
-                self.spent.metric += judged.usage;
+            Event::Judged { key, judged, inherited } => {
+                if !inherited {
+                    self.spent.metric += judged.usage;
+                }
                 self.judged.insert(key, place);
             }
+            Event::Lost { part, usage } => *self.spent.part(part) += usage,
             Event::Decided { candidate, accepted, score, n, why } => {
                 let facts = self.candidate(&candidate);
                 (facts.accepted, facts.score, facts.n, facts.why) = (Some(accepted), score, n, why);
@@ -189,10 +230,10 @@ impl Known {
         }
     }
 
-    fn scored(&mut self, candidate: &str, split: Split, example: usize, rollout: u64, run: &Run) {
+    fn scored(&mut self, candidate: &str, split: Split, example: usize, counts: bool, run: &Run) {
         let facts = self.candidate(candidate);
         facts.usage += run.usage;
-        if rollout > 0 {
+        if !counts {
             return;
         }
         let scores = match split {

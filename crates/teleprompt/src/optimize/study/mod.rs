@@ -29,7 +29,7 @@ pub use event::{Asked, By, Calibration, Event, Judged, Run, Split};
 pub use identity::{FORMAT, Identity, Source};
 use inner::Inner;
 use journal::Journal;
-pub use known::{CandidateFacts, Spend};
+pub use known::{CandidateFacts, Part, Spend};
 
 /// What to do when a study of this name is about something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Study {
                 None => {
                     let fork = fork.begun(identity)?;
                     self.inner().journal.each(0, |event, _| match event.is_result() {
-                        true => fork.record(event.without_usage()),
+                        true => fork.record(event.as_inherited()),
                         false => Ok(()),
                     })?;
                     return Ok(fork);
@@ -160,7 +160,7 @@ impl Study {
         let mut inner = self.inner();
         let place = inner.known.calibrations.get(key).copied();
         match inner.event(place)? {
-            Event::Calibrated { key: found, calibration } if found == key => Some(calibration),
+            Event::Calibrated { key: found, calibration, .. } if found == key => Some(calibration),
             _ => None,
         }
     }
@@ -170,7 +170,7 @@ impl Study {
         let mut inner = self.inner();
         let place = inner.known.judged.get(key).copied();
         match inner.event(place)? {
-            Event::Judged { key: found, judged } if found == key => Some(judged),
+            Event::Judged { key: found, judged, .. } if found == key => Some(judged),
             _ => None,
         }
     }

@@ -8,8 +8,9 @@ use teleprompt_core::{
 };
 
 use super::Task;
+use super::bill::Bill;
 use crate::lm::forward::forward;
-use crate::optimize::study::{Asked, Event};
+use crate::optimize::study::{Asked, Event, Part};
 
 /// A question to the LM that writes: a program of one predictor, and its inputs.
 #[derive(Clone)]
@@ -49,21 +50,27 @@ impl Task<'_> {
     pub async fn ask(&self, question: Question<'_>) -> Result<Asked> {
         let key = self.ask_key(&question);
         self.standing.count_question(&key);
-        if let Some(asked) = self.study.asked(&key) {
-            return Ok(asked);
-        }
+        let known = || self.study.asked(&key);
+        self.standing.flights.once(&key, known, self.ask_anew(&key, &question)).await
+    }
+
+    async fn ask_anew(&self, key: &str, question: &Question<'_>) -> Result<Asked> {
         self.standing.check()?;
         self.progress.question(question.what);
-        let asked = ask(&self.prompt_cx, &question).await?;
-        let what = question.what.to_owned();
-        self.study.record(Event::Asked { key, what, asked: asked.clone() })?;
+        let cx = self.prompt_cx.detached().with_limits(Limits::default());
+        let bill = Bill::open(self.study, [(Part::Proposals, cx.meter().clone())]);
+        let asked = ask(&cx, question).await?;
+        let (key, what) = (key.to_owned(), question.what.to_owned());
+        self.study.record(Event::Asked { key, what, asked: asked.clone(), inherited: false })?;
+        bill.settle();
         Ok(asked)
     }
 }
 
+/// Under a context with a meter of its own.
 async fn ask(cx: &Context, question: &Question<'_>) -> Result<Asked> {
     let listener = Listener { inner: cx.lm().clone(), heard: Arc::default() };
-    let mut cx = cx.detached().with_limits(Limits::default()).with_rollout(question.rollout);
+    let mut cx = cx.with_rollout(question.rollout);
     if question.temperature.is_some() {
         let temperature = question.temperature.map(|t| t as f32);
         cx = cx.with_settings(&LmSettings { temperature, ..LmSettings::default() });

@@ -27,7 +27,7 @@ impl Task<'_> {
             Err(error) => (0.0, Some(error.to_string())),
         };
         let judged = Judged { score, error, usage: cx.meter().usage() };
-        self.study.record(Event::Judged { key, judged })?;
+        self.study.record(Event::Judged { key, judged, inherited: false })?;
         Ok(score)
     }
 }

@@ -1,9 +1,12 @@
 //! What an optimizer works with.
 
 mod ask;
+mod bill;
+mod flights;
 mod judge;
 mod keys;
 mod objective;
+mod places;
 mod run;
 mod runner;
 mod standing;
@@ -18,6 +21,7 @@ use teleprompt_core::{
 pub use ask::Question;
 pub(super) use keys::{Keys, embedder, named_by_program};
 pub use objective::Objective;
+pub(super) use places::Places;
 pub use run::Call;
 pub(super) use runner::ProgramRunner;
 pub use runner::{RunCall, Runner};
@@ -77,6 +81,7 @@ pub struct Task<'a> {
     pub progress: &'a dyn Progress,
     /// What the search starts from; candidates are laid over it.
     pub(super) base: Candidate,
+    pub(super) places: Places,
     pub(super) runner: &'a dyn Runner,
     pub(super) standing: Arc<Standing>,
     pub(super) keys: Arc<Keys>,
@@ -191,10 +196,13 @@ impl<'a> Task<'a> {
         task
     }
 
-    /// The same search over other examples, such as a fold's.
+    /// The same search over other examples, such as a fold's. Scores on other validation examples
+    /// are no match for these, so [`Task::winner`] and [`Task::scored`] look at each set by itself;
+    /// the study still knows each example by its place in the whole split.
     #[must_use]
     pub fn with_examples(&self, train: Dataset, val: Dataset) -> Task<'a> {
-        Task { train, val, ..self.clone() }
+        let places = self.places.with_val(&val);
+        Task { train, val, places, ..self.clone() }
     }
 
     /// Whether demonstrations may have been made of the examples of this split: runs on them are shown

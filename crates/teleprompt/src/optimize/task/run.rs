@@ -1,12 +1,15 @@
 //! Running candidates on examples.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use teleprompt_core::{Error, LmSettings, Result};
+use teleprompt_core::{Error, Example, Limits, LmSettings, Result};
 
+use super::bill::Bill;
 use super::{RunCall, Task};
 use crate::optimize::Candidate;
-use crate::optimize::study::{By, Event, Run, Split};
+use crate::optimize::study::{By, Event, Part, Run, Split};
 
 /// One run that is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +61,11 @@ impl Task<'_> {
         };
         let key = self.run_key(call, example);
         self.standing.count_run(&key);
-        if let Some(run) = self.study.run(&key) {
-            return Ok(run);
-        }
+        let known = || self.study.run(&key);
+        self.standing.flights.once(&key, known, self.run_anew(&key, call, example)).await
+    }
+
+    async fn run_anew(&self, key: &str, call: &Call<'_>, example: &Example) -> Result<Run> {
         self.standing.check()?;
         let (cx, program) = match call.by {
             By::Student => (&self.cx, self.program),
@@ -77,25 +82,37 @@ impl Task<'_> {
         let trace = call.split == Split::Train;
         let (candidate, metric) = (call.candidate, self.metric);
         let split = call.split;
-        let wanted = RunCall { cx: &cx, program, candidate, example, metric, split, trace };
+        let metric_cx = &cx.detached().with_limits(Limits::default());
+        let cx = &cx.with_limits(Limits::default());
+        let meters = [
+            (Part::of(call.by, call.split), cx.meter().clone()),
+            (Part::Metric, metric_cx.meter().clone()),
+        ];
+        let bill = Bill::open(self.study, meters);
+        let wanted = RunCall { cx, metric_cx, program, candidate, example, metric, split, trace };
         let run = self.runner.run(wanted).await?;
         self.progress.ran(call.by, call.split, &run);
+        let place = self.places.place(call.split, example);
         self.study.record(Event::Ran {
-            key,
+            key: key.to_owned(),
             candidate: candidate.hash.clone(),
             by: call.by,
             split: call.split,
-            example: call.place,
+            example: place.unwrap_or(call.place),
+            pooled: place.is_none(),
             rollout: call.rollout,
             run: run.clone(),
+            inherited: false,
         })?;
+        bill.settle();
         Ok(run)
     }
 
     /// Runs many, at most `concurrency` at a time, and gives them in the order of the calls.
     ///
     /// # Errors
-    /// Those of [`Task::run`]; what was journaled until then is kept.
+    /// Those of [`Task::run`], of the first call that has one. When one fails, none is begun any
+    /// more, and those in flight are waited for and journaled: they are being paid.
     pub async fn run_all(&self, calls: &[Call<'_>]) -> Result<Vec<Run>> {
         self.run_each(calls, |_| {}).await
     }
@@ -126,17 +143,29 @@ impl Task<'_> {
 
     async fn run_each(&self, calls: &[Call<'_>], mut done: impl FnMut(&Run)) -> Result<Vec<Run>> {
         let mut waiting = calls.iter();
-        let mut running = FuturesOrdered::new();
         let mut runs = Vec::with_capacity(calls.len());
+        // Known at once, though the results before it are given first.
+        let failed = AtomicBool::new(false);
+        let run = async |call| {
+            let run = self.run(call).await;
+            failed.fetch_or(run.is_err(), Ordering::Relaxed);
+            run
+        };
+        let mut running = FuturesOrdered::new();
+        let mut error = None;
         loop {
-            while running.len() < self.concurrency {
+            while running.len() < self.concurrency && !failed.load(Ordering::Relaxed) {
                 let Some(call) = waiting.next() else { break };
-                running.push_back(self.run(call));
+                running.push_back(run(call));
             }
-            let Some(run) = running.next().await else { return Ok(runs) };
-            let run = run?;
-            done(&run);
-            runs.push(run);
+            match running.next().await {
+                Some(Ok(run)) => {
+                    done(&run);
+                    runs.push(run);
+                }
+                Some(Err(this)) => error = error.or(Some(this)),
+                None => return error.map_or(Ok(runs), Err),
+            }
         }
     }
 }

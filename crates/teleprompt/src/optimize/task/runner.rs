@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder};
+use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder, TraceStep};
 
 use crate::evaluate::score_example;
 use crate::module::Tuned;
@@ -15,6 +15,8 @@ use crate::optimize::study::{Run, Split};
 pub struct RunCall<'a> {
     /// With rollout and temperature set.
     pub cx: &'a Context,
+    /// For the metric, which is no part of the program: without candidate and trace.
+    pub metric_cx: &'a Context,
     /// The student or the teacher.
     pub program: &'a Program,
     /// Whose parameters.
@@ -61,17 +63,21 @@ async fn run(call: RunCall<'_>) -> Result<Run> {
     if solution.is_single() {
         cx = cx.with_candidate(solution.first().clone());
     }
-    // The metric may look at the trace (`cx.trace()`).
-    let mut metric_cx = cx.detached();
     if let Some(recorder) = &recorder {
         cx = cx.with_trace(recorder.clone());
-        metric_cx = metric_cx.with_trace(recorder.clone());
     }
+    let mut steps = Vec::new();
+    // The steps are taken before the metric is asked: the calls of a judge are none of the program.
+    let for_metric = || {
+        let Some(recorder) = &recorder else { return call.metric_cx.clone() };
+        steps = recorder.steps();
+        call.metric_cx.with_trace(copied(&steps))
+    };
     let row = if solution.is_single() {
-        score_example(&cx, &metric_cx, call.program, call.metric, call.example).await
+        score_example(&cx, for_metric, call.program, call.metric, call.example).await
     } else {
         let voting = Tuned::of(call.program.clone(), solution.clone());
-        score_example(&cx, &metric_cx, &voting, call.metric, call.example).await
+        score_example(&cx, for_metric, &voting, call.metric, call.example).await
     };
     let error = match row.error {
         Some(error) if error.is_fatal() => return Err(error),
@@ -84,10 +90,20 @@ async fn run(call: RunCall<'_>) -> Result<Run> {
         feedback: row.feedback,
         by_predictor: row.by_predictor,
         objectives: row.objectives,
-        steps: recorder.map(|r| r.steps()).unwrap_or_default(),
+        steps,
         outputs: outputs.unwrap_or_default(),
         usage: row.usage,
         judged: row.metric_usage,
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// A recorder of its own for the metric, which may look at the steps (`cx.trace()`).
+fn copied(steps: &[TraceStep]) -> TraceRecorder {
+    let recorder = TraceRecorder::new();
+    for step in steps {
+        recorder.begin();
+        recorder.push(step.clone());
+    }
+    recorder
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use teleprompt_core::{Error, Result, Usage};
 
 use super::Task;
+use super::flights::Flights;
 use super::objective::{Means, Objective};
 use crate::evaluate::stats;
 use crate::optimize::study::{Event, Run, Split};
@@ -30,21 +31,38 @@ pub struct Stops {
 pub(in crate::optimize) struct Standing {
     stops: Stops,
     objective: Objective,
+    pub(super) flights: Flights,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    scored: Vec<(Candidate, Means)>,
+    scored: Vec<Scored>,
     runs: HashSet<String>,
     questions: HashSet<String>,
     since_best: usize,
     stopped: Option<String>,
 }
 
+/// A candidate that was run on all examples of a validation set.
+struct Scored {
+    candidate: Candidate,
+    set: Arc<str>,
+    means: Means,
+}
+
+impl Inner {
+    /// Those on this set; where there are none yet, those on the set that was used last.
+    fn on<'s>(&'s self, set: &'s Arc<str>) -> impl Iterator<Item = &'s Scored> {
+        let known = self.scored.iter().any(|s| s.set == *set);
+        let set = if known { Some(set) } else { self.scored.last().map(|s| &s.set) };
+        self.scored.iter().filter(move |s| Some(&s.set) == set)
+    }
+}
+
 impl Standing {
     pub fn new(stops: Stops, objective: Objective) -> Self {
-        Self { stops, objective, inner: Mutex::default() }
+        Self { stops, objective, flights: Flights::default(), inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -74,31 +92,39 @@ impl Standing {
         self.inner().questions.insert(key.to_owned());
     }
 
+    /// Whether any candidate was scored on this set.
+    fn knows(&self, set: &Arc<str>) -> bool {
+        self.inner().scored.iter().any(|s| s.set == *set)
+    }
+
     fn used(&self) -> Cost {
         let inner = self.inner();
         Cost { runs: inner.runs.len() as u64, questions: inner.questions.len() as u64 }
     }
 
-    /// The best candidate that was scored on all validation examples.
-    pub fn winner(&self) -> Option<(Candidate, f64)> {
+    /// The best candidate that was scored on all examples of the set.
+    pub fn winner(&self, set: &Arc<str>) -> Option<(Candidate, f64)> {
         let inner = self.inner();
-        let means: Vec<Means> = inner.scored.iter().map(|(_, m)| *m).collect();
-        let (candidate, means) = inner.scored.get(self.objective.choose(&means)?)?;
-        Some((candidate.clone(), means.score))
+        let means: Vec<Means> = inner.on(set).map(|s| s.means).collect();
+        let place = self.objective.choose(&means)?;
+        let winner = inner.on(set).nth(place)?;
+        Some((winner.candidate.clone(), winner.means.score))
     }
 
     /// All of them with their scores, in the order in which they were scored.
-    pub fn scored(&self) -> Vec<(Candidate, f64)> {
-        self.inner().scored.iter().map(|(c, m)| (c.clone(), m.score)).collect()
+    pub fn scored(&self, set: &Arc<str>) -> Vec<(Candidate, f64)> {
+        self.inner().on(set).map(|s| (s.candidate.clone(), s.means.score)).collect()
     }
 
-    /// Takes a scored candidate; whether it is the winner now.
-    fn enter(&self, candidate: &Candidate, means: Means) -> bool {
-        let known = self.inner().scored.iter().any(|(c, _)| c.hash == candidate.hash);
+    /// Takes a candidate scored on this set; whether it is the winner there now.
+    fn enter(&self, candidate: &Candidate, set: &Arc<str>, means: Means) -> bool {
+        let same = |s: &Scored| s.candidate.hash == candidate.hash && s.set == *set;
+        let known = self.inner().scored.iter().any(same);
         if !known {
-            self.inner().scored.push((candidate.clone(), means));
+            let (candidate, set) = (candidate.clone(), set.clone());
+            self.inner().scored.push(Scored { candidate, set, means });
         }
-        let won = self.winner().is_some_and(|(winner, _)| winner.hash == candidate.hash);
+        let won = self.winner(set).is_some_and(|(winner, _)| winner.hash == candidate.hash);
         if known {
             // Scored before: it counts neither as a gain nor as a failure.
             return won;
@@ -135,9 +161,11 @@ impl Task<'_> {
     /// # Errors
     /// The journal cannot be written.
     pub fn consider(&self, candidate: &Candidate, runs: &[Run]) -> Result<bool> {
-        let before = self.standing.winner();
+        let set = self.places.set();
+        let first = !self.standing.knows(set);
+        let before = self.standing.winner(set).filter(|_| !first);
         let means = means(runs);
-        let accepted = self.standing.enter(candidate, means);
+        let accepted = self.standing.enter(candidate, set, means);
         let (n, score) = (runs.len(), means.score);
         let why = match before {
             None => format!("{score:.4} on {n} validation examples, the first"),
@@ -174,10 +202,12 @@ impl Task<'_> {
         self.study.record(Event::Decided { candidate, accepted, score, n, why })
     }
 
-    /// The best candidate so far of those scored on all validation examples; the start if there is
-    /// none.
+    /// The best candidate so far of those scored on all of the task's validation examples. Where
+    /// there is none yet, it is the best on the validation examples that were used last; else the
+    /// start.
     pub fn winner(&self) -> Candidate {
-        self.standing.winner().map_or_else(|| self.base.clone(), |(candidate, _)| candidate)
+        let best = self.standing.winner(self.places.set());
+        best.map_or_else(|| self.base.clone(), |(candidate, _)| candidate)
     }
 
     /// How many different runs and questions the search has wanted so far, those that the study knew
@@ -187,10 +217,10 @@ impl Task<'_> {
         self.standing.used()
     }
 
-    /// The candidates that were scored on all validation examples, with their mean scores, in the order
-    /// in which they were scored.
+    /// The candidates that [`Task::winner`] is chosen from, with their mean scores, in the order in
+    /// which they were scored.
     pub fn scored(&self) -> Vec<(Candidate, f64)> {
-        self.standing.scored()
+        self.standing.scored(self.places.set())
     }
 }
 
