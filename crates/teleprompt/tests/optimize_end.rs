@@ -16,7 +16,9 @@ use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
 use teleprompt::module::Tuned;
 use teleprompt::optimize::compose::Vote;
-use teleprompt::optimize::study::OnChange;
+use teleprompt::optimize::study::{
+    By, Event, FORMAT, Identity, OnChange, Run, Source, Split, Study,
+};
 use teleprompt::optimize::teleprompter::{
     BootstrapFewShotWithRandomSearch, Ensemble, LabeledFewShot,
 };
@@ -412,4 +414,56 @@ async fn a_winner_by_cost_must_score_higher_or_be_cheaper() {
     assert!(cheaper.improved, "{cheaper}");
     assert!(cheaper.verdict.contains("tokens a run instead of"), "{cheaper}");
     assert!(!run("Alpha a, beta b.", Objective::Quality).await.improved);
+}
+
+/// A study of this many runs with a snapshot beside it, so that it opens without reading them all.
+fn long_study(dir: &std::path::Path, identity: &Identity, runs: usize) {
+    let study = Study::open(dir, "s", identity, OnChange::Refuse).unwrap();
+    for example in 0..runs {
+        let run = Run { score: 1.0, feedback: Some("as it is ".repeat(20)), ..Run::default() };
+        let (key, candidate) = (format!("key {example}"), "c".to_owned());
+        let (by, split) = (By::Student, Split::Val);
+        study.record(Event::Ran { key, candidate, by, split, example, rollout: 0, run }).unwrap();
+    }
+    study.record(Event::Stopped { why: "enough".into(), seconds: 1.0 }).unwrap();
+}
+
+#[test]
+fn a_fork_that_was_cut_off_while_it_copied_is_copied_anew() {
+    let source = |n: usize| Source { n, hash: format!("h{n}") };
+    let identity = |seed: u64| Identity {
+        format: FORMAT,
+        program: serde_json::Value::Null,
+        teacher: serde_json::Value::Null,
+        train: source(60),
+        val: source(20),
+        test: source(20),
+        metric: "exact".into(),
+        lm: serde_json::Value::Null,
+        optimizer: serde_json::Value::Null,
+        seed,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    long_study(dir.path(), &identity(0), 6000);
+    assert!(dir.path().join("s/snapshot.json").exists());
+    let path = dir.path().join("s/journal.jsonl");
+    let whole = std::fs::read(&path).unwrap();
+    // A line in the middle that cannot be read ends the copying there, as a kill would.
+    let mut broken = whole.clone();
+    let middle = whole.len() / 2;
+    let line = middle + whole[middle..].iter().position(|b| *b == b'\n').unwrap() + 1;
+    broken[line] = b'!';
+    std::fs::write(&path, broken).unwrap();
+    let fork = || Study::open(dir.path(), "s", &identity(1), OnChange::Fork);
+    let message = fork().unwrap_err().to_string();
+    assert!(message.contains("is not one of a study"), "{message}");
+    std::fs::write(&path, whole).unwrap();
+    let fork = fork().unwrap();
+    assert_eq!(fork.name(), "s-2");
+    for place in [0, 2999, 5999] {
+        assert!(fork.run(&format!("key {place}")).is_some(), "{place}");
+    }
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("s-2")).unwrap().collect();
+    let names: Vec<_> = left.iter().map(|entry| entry.as_ref().unwrap().file_name()).collect();
+    assert!(names.iter().all(|n| n == "journal.jsonl" || n == "snapshot.json"), "{names:?}");
 }

@@ -57,10 +57,8 @@ impl<O: Optimizer> Compiler<O> {
         let of_teacher = named_by_program(teacher, self.teacher.as_ref().unwrap_or(program));
         for (what, named) in [("named", named), ("named by the teacher", of_teacher)] {
             // Where nothing is named, there is nothing to compare.
-            if !named.is_empty() {
-                if let Value::Object(all) = &mut all {
-                    all.insert(what.into(), json!(named));
-                }
+            if let (false, Value::Object(all)) = (named.is_empty(), &mut all) {
+                all.insert(what.into(), json!(named));
             }
         }
         all

@@ -311,7 +311,7 @@ impl Event {
 
     /// The same result in a fork, which did not pay for it. What it used stays: winners are chosen
     /// and budgets planned by it.
-    pub(super) fn as_inherited(mut self) -> Self {
+    pub(super) fn inherited(mut self) -> Self {
         if let Event::Ran { inherited, .. }
         | Event::Asked { inherited, .. }
         | Event::Calibrated { inherited, .. }

@@ -99,17 +99,34 @@ impl Study {
             match fork.changes(identity) {
                 Some(changes) if changes.is_empty() => return fork.resumed(),
                 Some(_) => {}
-                None => {
-                    let fork = fork.begun(identity)?;
-                    self.inner().journal.each(0, |event, _| match event.is_result() {
-                        true => fork.record(event.as_inherited()),
-                        false => Ok(()),
-                    })?;
-                    return Ok(fork);
-                }
+                None => return self.copied(dir, fork, identity),
             }
         }
         Err(Error::Study(format!("`{}` has too many forks", self.name)))
+    }
+
+    /// Begins an empty study with all results. They are written beside its journal, which they
+    /// become when they are whole: a copy that was cut off would pass for all that was known.
+    fn copied(&self, dir: &Path, fork: Self, identity: &Identity) -> Result<Self> {
+        const PART: &str = ".copying";
+        let folder = dir.join(&fork.name);
+        let part = folder.join(PART);
+        let clear = || match std::fs::remove_dir_all(&part) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&part, &e)),
+            _ => Ok(()),
+        };
+        clear()?;
+        let copy = Self::at(&folder, PART)?.begun(identity)?;
+        self.inner().journal.each(0, |event, _| match event.is_result() {
+            true => copy.record(event.inherited()),
+            false => Ok(()),
+        })?;
+        copy.inner().journal.sync()?;
+        std::fs::rename(copy.path(), &fork.path).map_err(|e| Error::io(&fork.path, &e))?;
+        drop(copy);
+        clear()?;
+        // The empty journal is locked until here, so that no other process copies at the same time.
+        Self::at(dir, &fork.name)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
