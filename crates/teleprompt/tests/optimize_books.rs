@@ -482,3 +482,31 @@ async fn scores_on_other_examples_are_no_match_and_facts_keep_the_places_of_the_
     assert_eq!(events(dir.path()).iter().filter(|e| pooled(e)).count(), 1);
     assert_eq!(done.report.winner.origin, "mostly right");
 }
+
+/// Turns down three candidates on some examples, one of them twice, and goes on.
+fn turns_down() -> Recipe {
+    Recipe(|task| {
+        Box::pin(async move {
+            task.validate(task.base()).await?;
+            for text in ["one", "two", "two", "three"] {
+                let candidate = task.propose(text, instructed(text))?;
+                task.run(&Call::new(&candidate, Split::Val, 0)).await?;
+                task.decide(&candidate, false, Some(0.0), 1, "no better on a minibatch")?;
+            }
+            let last = task.propose("say b", instructed("say b"))?;
+            task.validate(&last).await?;
+            Ok(task.winner())
+        })
+    })
+}
+
+#[tokio::test]
+async fn candidates_turned_down_on_some_examples_count_as_no_improvement_each_once() {
+    let stopped = async |most: usize| {
+        let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(by_instructions));
+        let compiler = turns_down().on(exact, dir.path()).stop_without_improvement(most);
+        compiler.compile(&lm.cx(), &program(), &data("x", 8)).await.unwrap().report.stopped
+    };
+    assert!(stopped(3).await.unwrap().contains("3 candidates in a row were no better"));
+    assert_eq!(stopped(4).await, None, "the one turned down twice is one");
+}

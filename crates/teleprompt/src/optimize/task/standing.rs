@@ -20,8 +20,8 @@ use crate::optimize::{Candidate, Cost};
 pub struct Stops {
     /// At this mean validation score.
     pub score: Option<f64>,
-    /// After so many candidates in a row, scored on all validation examples, of which none was
-    /// better.
+    /// After so many candidates in a row of which none was better, whether they were scored on all
+    /// validation examples or turned down on some of them; each counts once.
     pub no_improvement: Option<usize>,
     /// When this file exists.
     pub file: Option<PathBuf>,
@@ -40,6 +40,8 @@ struct Inner {
     scored: Vec<Scored>,
     runs: HashSet<String>,
     questions: HashSet<String>,
+    /// The hashes of the candidates that were judged.
+    concluded: HashSet<String>,
     since_best: usize,
     stopped: Option<String>,
 }
@@ -129,16 +131,27 @@ impl Standing {
             // Scored before: it counts neither as a gain nor as a failure.
             return won;
         }
+        self.conclude(&candidate.hash, won);
         let mut inner = self.inner();
-        inner.since_best = if won { 0 } else { inner.since_best + 1 };
         if let Some(goal) = self.stops.score.filter(|goal| won && means.score >= *goal) {
             inner.stopped = Some(format!("the validation score reached {goal}"));
+        }
+        won
+    }
+
+    /// A candidate was better than those before it, or was not; what was no better counts once.
+    fn conclude(&self, hash: &str, better: bool) {
+        let mut inner = self.inner();
+        let news = inner.concluded.insert(hash.to_owned());
+        if better {
+            inner.since_best = 0;
+        } else if news {
+            inner.since_best += 1;
         }
         if self.stops.no_improvement.is_some_and(|most| inner.since_best >= most.max(1)) {
             let n = inner.since_best;
             inner.stopped = Some(format!("{n} candidates in a row were no better"));
         }
-        won
     }
 }
 
@@ -174,7 +187,7 @@ impl Task<'_> {
             }
             Some((_, b)) => format!("{score:.4} on {n} validation examples, best before {b:.4}"),
         };
-        self.decide(candidate, accepted, Some(score), n, why)?;
+        self.journal_decision(candidate, accepted, Some(score), n, why)?;
         Ok(accepted)
     }
 
@@ -183,14 +196,27 @@ impl Task<'_> {
     /// # Errors
     /// The journal cannot be written.
     pub fn reject(&self, candidate: &Candidate, why: impl Into<String>) -> Result<()> {
-        self.decide(candidate, false, None, 0, why)
+        self.journal_decision(candidate, false, None, 0, why)
     }
 
-    /// Journals a decision of the recipe's own, such as on a minibatch.
+    /// Journals a decision of the recipe's own, such as on a minibatch of `n` examples. It counts
+    /// for [`Stops::no_improvement`].
     ///
     /// # Errors
     /// The journal cannot be written.
     pub fn decide(
+        &self,
+        candidate: &Candidate,
+        accepted: bool,
+        score: Option<f64>,
+        n: usize,
+        why: impl Into<String>,
+    ) -> Result<()> {
+        self.standing.conclude(&candidate.hash, accepted);
+        self.journal_decision(candidate, accepted, score, n, why)
+    }
+
+    fn journal_decision(
         &self,
         candidate: &Candidate,
         accepted: bool,
