@@ -18,7 +18,7 @@ use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
 use teleprompt::optimize::study::{Archive, Event, OnChange, Split};
 use teleprompt::optimize::{
-    Call, Candidate, Compiler, Cost, Objective, Optimizer, Question, Sizes, Task,
+    Call, Candidate, Compiler, Cost, Objective, Optimizer, Question, Sizes, Task, mean_score,
 };
 use teleprompt::prelude::*;
 use teleprompt::{
@@ -197,11 +197,12 @@ fn ran(dir: &Path) -> usize {
 fn events(dir: &Path) -> Vec<Event> {
     let mut all = Vec::new();
     let mut archive = Archive::open(dir, "books").unwrap();
-    archive.each(|event| {
-        all.push(event);
-        Ok(())
-    })
-    .unwrap();
+    archive
+        .each(|event| {
+            all.push(event);
+            Ok(())
+        })
+        .unwrap();
     all
 }
 
@@ -509,4 +510,38 @@ async fn candidates_turned_down_on_some_examples_count_as_no_improvement_each_on
     };
     assert!(stopped(3).await.unwrap().contains("3 candidates in a row were no better"));
     assert_eq!(stopped(4).await, None, "the one turned down twice is one");
+}
+
+#[tokio::test]
+async fn failing_is_no_way_to_win_where_scores_are_negative() {
+    let penalty = |example: &Example, _: &Prediction| {
+        if example["label"] == "a" { -1.0 } else { -2.0 }
+    };
+    let recipe = Recipe(|task| {
+        Box::pin(async move {
+            let fails = task.propose("fails", instructed("be silent"))?;
+            assert_eq!(task.validate(&fails).await?, 0.0, "nothing else was seen yet");
+            assert_eq!(task.validate(task.base()).await?, -1.5);
+            assert_eq!(task.winner(), *task.base());
+            assert_eq!(task.scored()[0], (fails.clone(), -2.0));
+            let runs = task.runs(&fails, Split::Train, &[0, 1]).await?;
+            assert_eq!(mean_score(&runs), -2.0);
+            Ok(task.winner())
+        })
+    });
+    let lm = Teller::new(|text| match text.contains("be silent") {
+        true => String::new(),
+        false => label("a"),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let done = recipe.on(penalty, dir.path()).compile(&lm.cx(), &program(), &data("x", 8)).await;
+    assert_eq!(done.unwrap().report.winner.origin, "as written");
+    // A recipe that insists gains nothing on the test examples, either.
+    let insists =
+        Recipe(|task| Box::pin(async move { task.propose("fails", instructed("be silent")) }));
+    let dir = tempfile::tempdir().unwrap();
+    let done = insists.on(penalty, dir.path()).compile(&lm.cx(), &program(), &data("x", 8)).await;
+    let report = done.unwrap().report;
+    assert_eq!((report.baseline.score, report.winner.score), (-1.5, -2.0));
+    assert!(!report.improved && report.winner.failed == 6);
 }

@@ -141,7 +141,8 @@ impl<M: Module> Task<'_, M> {
         let traced = recorder.as_ref().map(|recorder| cx.with_trace(recorder.clone()));
         let cx = traced.as_ref().unwrap_or(cx);
         let metric = &self.settings.metric;
-        let mut row = score_example(cx, || metric_cx.clone(), self.program, metric, self.example).await;
+        let mut row =
+            score_example(cx, || metric_cx.clone(), self.program, metric, self.example).await;
         if row.error.as_ref().is_some_and(Error::is_fatal) {
             return Err(row.error.unwrap_or(Error::Cancelled));
         }

@@ -127,7 +127,11 @@ async fn measure(task: &Task<'_>, state: &ProgramState, examples: usize) -> Resu
     }
     let seen = probe.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let calibration = Calibration { seen, usage: cx.meter().usage() };
-    task.study.record(Event::Calibrated { key, calibration: calibration.clone(), inherited: false })?;
+    task.study.record(Event::Calibrated {
+        key,
+        calibration: calibration.clone(),
+        inherited: false,
+    })?;
     Ok(calibration)
 }
 

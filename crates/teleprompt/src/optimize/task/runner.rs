@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{
-    Context, Example, MetricHandle, Program, Result, TraceRecorder, TraceStep,
-};
+use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder, TraceStep};
 
 use crate::evaluate::score_example;
 use crate::module::Tuned;
