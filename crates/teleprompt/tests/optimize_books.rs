@@ -18,7 +18,7 @@ use teleprompt::adapter::ChatAdapter;
 use teleprompt::data::Dataset;
 use teleprompt::optimize::study::{Archive, Event, OnChange, Split};
 use teleprompt::optimize::{
-    Call, Candidate, Compiler, Cost, Objective, Optimizer, Question, Sizes, Task,
+    Call, Candidate, Compiler, Cost, Objective, Optimizer, Question, Sizes, Task, mean_score,
 };
 use teleprompt::prelude::*;
 use teleprompt::{
@@ -482,4 +482,66 @@ async fn scores_on_other_examples_are_no_match_and_facts_keep_the_places_of_the_
     let pooled = |e: &Event| matches!(e, Event::Ran { pooled: true, example: 0, .. });
     assert_eq!(events(dir.path()).iter().filter(|e| pooled(e)).count(), 1);
     assert_eq!(done.report.winner.origin, "mostly right");
+}
+
+/// Turns down three candidates on some examples, one of them twice, and goes on.
+fn turns_down() -> Recipe {
+    Recipe(|task| {
+        Box::pin(async move {
+            task.validate(task.base()).await?;
+            for text in ["one", "two", "two", "three"] {
+                let candidate = task.propose(text, instructed(text))?;
+                task.run(&Call::new(&candidate, Split::Val, 0)).await?;
+                task.decide(&candidate, false, Some(0.0), 1, "no better on a minibatch")?;
+            }
+            let last = task.propose("say b", instructed("say b"))?;
+            task.validate(&last).await?;
+            Ok(task.winner())
+        })
+    })
+}
+
+#[tokio::test]
+async fn candidates_turned_down_on_some_examples_count_as_no_improvement_each_once() {
+    let stopped = async |most: usize| {
+        let (dir, lm) = (tempfile::tempdir().unwrap(), Teller::new(by_instructions));
+        let compiler = turns_down().on(exact, dir.path()).stop_without_improvement(most);
+        compiler.compile(&lm.cx(), &program(), &data("x", 8)).await.unwrap().report.stopped
+    };
+    assert!(stopped(3).await.unwrap().contains("3 candidates in a row were no better"));
+    assert_eq!(stopped(4).await, None, "the one turned down twice is one");
+}
+
+#[tokio::test]
+async fn failing_is_no_way_to_win_where_scores_are_negative() {
+    let penalty = |example: &Example, _: &Prediction| {
+        if example["label"] == "a" { -1.0 } else { -2.0 }
+    };
+    let recipe = Recipe(|task| {
+        Box::pin(async move {
+            let fails = task.propose("fails", instructed("be silent"))?;
+            assert_eq!(task.validate(&fails).await?, 0.0, "nothing else was seen yet");
+            assert_eq!(task.validate(task.base()).await?, -1.5);
+            assert_eq!(task.winner(), *task.base());
+            assert_eq!(task.scored()[0], (fails.clone(), -2.0));
+            let runs = task.runs(&fails, Split::Train, &[0, 1]).await?;
+            assert_eq!(mean_score(&runs), -2.0);
+            Ok(task.winner())
+        })
+    });
+    let lm = Teller::new(|text| match text.contains("be silent") {
+        true => String::new(),
+        false => label("a"),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let done = recipe.on(penalty, dir.path()).compile(&lm.cx(), &program(), &data("x", 8)).await;
+    assert_eq!(done.unwrap().report.winner.origin, "as written");
+    // A recipe that insists gains nothing on the test examples, either.
+    let insists =
+        Recipe(|task| Box::pin(async move { task.propose("fails", instructed("be silent")) }));
+    let dir = tempfile::tempdir().unwrap();
+    let done = insists.on(penalty, dir.path()).compile(&lm.cx(), &program(), &data("x", 8)).await;
+    let report = done.unwrap().report;
+    assert_eq!((report.baseline.score, report.winner.score), (-1.5, -2.0));
+    assert!(!report.improved && report.winner.failed == 6);
 }

@@ -57,7 +57,7 @@ impl Trial {
         });
     }
 
-    /// The run failed; it scores 0.
+    /// The run failed; it scores 0 or, where scores go below 0, the worst one so far.
     pub fn tell_failure(self, why: impl Into<String>) {
         self.answer(Run { error: Some(why.into()), ..Run::default() });
     }

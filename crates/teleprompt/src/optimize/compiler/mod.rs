@@ -152,8 +152,8 @@ impl<O: Optimizer> Compiler<O> {
         self
     }
 
-    /// Ends the search after so many candidates in a row, scored on all validation examples, of
-    /// which none was better. Default: never.
+    /// Ends the search after so many candidates in a row of which none was better, those turned down
+    /// on some examples among them. Default: never.
     #[must_use]
     pub fn stop_without_improvement(mut self, candidates: usize) -> Self {
         self.stops.no_improvement = Some(candidates);

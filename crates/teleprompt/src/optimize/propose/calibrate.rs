@@ -152,6 +152,8 @@ async fn probed(
     key: String,
     example: &Example,
 ) -> Result<Seen> {
+    // A probe costs what a run costs.
+    task.standing.count_run(&key);
     if let Some(known) = task.study.calibration(&key) {
         return Ok(known.seen);
     }

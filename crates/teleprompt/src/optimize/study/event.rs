@@ -46,7 +46,8 @@ pub enum By {
 /// One run of a program on one example.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The metric's score; higher is better. A run that failed has 0.
+    /// The metric's score; higher is better. A run that failed has 0 in the journal; a search counts
+    /// it as the worst score it has seen, if that is below 0.
     pub score: f64,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

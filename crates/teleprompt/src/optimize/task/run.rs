@@ -108,7 +108,9 @@ impl Task<'_> {
         Ok(run)
     }
 
-    /// Runs many, at most `concurrency` at a time, and gives them in the order of the calls.
+    /// Runs many, at most `concurrency` at a time, and gives them in the order of the calls. A run
+    /// that failed has score 0 or, where the metric goes below 0, the worst score of the search so
+    /// far.
     ///
     /// # Errors
     /// Those of [`Task::run`], of the first call that has one. When one fails, none is begun any
@@ -164,8 +166,10 @@ impl Task<'_> {
                     runs.push(run);
                 }
                 Some(Err(this)) => error = error.or(Some(this)),
-                None => return error.map_or(Ok(runs), Err),
+                None => break,
             }
         }
+        self.standing.level(&mut runs);
+        error.map_or(Ok(runs), Err)
     }
 }

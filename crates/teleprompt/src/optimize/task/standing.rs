@@ -20,8 +20,8 @@ use crate::optimize::{Candidate, Cost};
 pub struct Stops {
     /// At this mean validation score.
     pub score: Option<f64>,
-    /// After so many candidates in a row, scored on all validation examples, of which none was
-    /// better.
+    /// After so many candidates in a row of which none was better, whether they were scored on all
+    /// validation examples or turned down on some of them; each counts once.
     pub no_improvement: Option<usize>,
     /// When this file exists.
     pub file: Option<PathBuf>,
@@ -40,7 +40,11 @@ struct Inner {
     scored: Vec<Scored>,
     runs: HashSet<String>,
     questions: HashSet<String>,
+    /// The hashes of the candidates that were judged.
+    concluded: HashSet<String>,
     since_best: usize,
+    /// The worst score of a run that did not fail, 0 at most.
+    worst: f64,
     stopped: Option<String>,
 }
 
@@ -49,6 +53,19 @@ struct Scored {
     candidate: Candidate,
     set: Arc<str>,
     means: Means,
+    /// The share of runs that failed, and what the others add to the mean score.
+    failed: f64,
+    others: f64,
+}
+
+impl Scored {
+    /// The means, where failed runs have at most this score.
+    fn means(&self, worst: f64) -> Means {
+        match self.failed > 0.0 && worst < 0.0 {
+            true => Means { score: self.others + self.failed * worst, ..self.means },
+            false => self.means,
+        }
+    }
 }
 
 impl Inner {
@@ -105,40 +122,71 @@ impl Standing {
     /// The best candidate that was scored on all examples of the set.
     pub fn winner(&self, set: &Arc<str>) -> Option<(Candidate, f64)> {
         let inner = self.inner();
-        let means: Vec<Means> = inner.on(set).map(|s| s.means).collect();
+        let means: Vec<Means> = inner.on(set).map(|s| s.means(inner.worst)).collect();
         let place = self.objective.choose(&means)?;
         let winner = inner.on(set).nth(place)?;
-        Some((winner.candidate.clone(), winner.means.score))
+        Some((winner.candidate.clone(), means.get(place)?.score))
     }
 
     /// All of them with their scores, in the order in which they were scored.
     pub fn scored(&self, set: &Arc<str>) -> Vec<(Candidate, f64)> {
-        self.inner().on(set).map(|s| (s.candidate.clone(), s.means.score)).collect()
+        let inner = self.inner();
+        let of = |s: &Scored| (s.candidate.clone(), s.means(inner.worst).score);
+        inner.on(set).map(of).collect()
+    }
+
+    /// Gives failed runs the worst score seen so far, if that is below 0: where scores are negative,
+    /// failing is not to be better than answering. Runs are told in the order of their calls, so a
+    /// search that goes on comes to the same scores.
+    pub(super) fn level(&self, runs: &mut [Run]) {
+        let mut inner = self.inner();
+        let answered = runs.iter().filter(|r| !r.failed()).map(|r| r.score);
+        inner.worst = answered.fold(inner.worst, f64::min);
+        runs.iter_mut().filter(|r| r.failed()).for_each(|r| r.score = inner.worst);
     }
 
     /// Takes a candidate scored on this set; whether it is the winner there now.
-    fn enter(&self, candidate: &Candidate, set: &Arc<str>, means: Means) -> bool {
+    fn enter(&self, candidate: &Candidate, set: &Arc<str>, runs: &[Run]) -> bool {
+        let means = means(runs);
         let same = |s: &Scored| s.candidate.hash == candidate.hash && s.set == *set;
         let known = self.inner().scored.iter().any(same);
         if !known {
-            let (candidate, set) = (candidate.clone(), set.clone());
-            self.inner().scored.push(Scored { candidate, set, means });
+            let n = runs.len().max(1) as f64;
+            let answered = runs.iter().filter(|r| !r.failed());
+            self.inner().scored.push(Scored {
+                candidate: candidate.clone(),
+                set: set.clone(),
+                means,
+                failed: runs.iter().filter(|r| r.failed()).count() as f64 / n,
+                others: answered.map(|r| r.score).sum::<f64>() / n,
+            });
         }
         let won = self.winner(set).is_some_and(|(winner, _)| winner.hash == candidate.hash);
         if known {
             // Scored before: it counts neither as a gain nor as a failure.
             return won;
         }
+        self.conclude(&candidate.hash, won);
         let mut inner = self.inner();
-        inner.since_best = if won { 0 } else { inner.since_best + 1 };
         if let Some(goal) = self.stops.score.filter(|goal| won && means.score >= *goal) {
             inner.stopped = Some(format!("the validation score reached {goal}"));
+        }
+        won
+    }
+
+    /// A candidate was better than those before it, or was not; what was no better counts once.
+    fn conclude(&self, hash: &str, better: bool) {
+        let mut inner = self.inner();
+        let news = inner.concluded.insert(hash.to_owned());
+        if better {
+            inner.since_best = 0;
+        } else if news {
+            inner.since_best += 1;
         }
         if self.stops.no_improvement.is_some_and(|most| inner.since_best >= most.max(1)) {
             let n = inner.since_best;
             inner.stopped = Some(format!("{n} candidates in a row were no better"));
         }
-        won
     }
 }
 
@@ -164,9 +212,8 @@ impl Task<'_> {
         let set = self.places.set();
         let first = !self.standing.knows(set);
         let before = self.standing.winner(set).filter(|_| !first);
-        let means = means(runs);
-        let accepted = self.standing.enter(candidate, set, means);
-        let (n, score) = (runs.len(), means.score);
+        let accepted = self.standing.enter(candidate, set, runs);
+        let (n, score) = (runs.len(), mean_score(runs));
         let why = match before {
             None => format!("{score:.4} on {n} validation examples, the first"),
             Some((best, b)) if best.hash == candidate.hash => {
@@ -174,7 +221,7 @@ impl Task<'_> {
             }
             Some((_, b)) => format!("{score:.4} on {n} validation examples, best before {b:.4}"),
         };
-        self.decide(candidate, accepted, Some(score), n, why)?;
+        self.journal_decision(candidate, accepted, Some(score), n, why)?;
         Ok(accepted)
     }
 
@@ -183,14 +230,27 @@ impl Task<'_> {
     /// # Errors
     /// The journal cannot be written.
     pub fn reject(&self, candidate: &Candidate, why: impl Into<String>) -> Result<()> {
-        self.decide(candidate, false, None, 0, why)
+        self.journal_decision(candidate, false, None, 0, why)
     }
 
-    /// Journals a decision of the recipe's own, such as on a minibatch.
+    /// Journals a decision of the recipe's own, such as on a minibatch of `n` examples. It counts
+    /// for [`Stops::no_improvement`].
     ///
     /// # Errors
     /// The journal cannot be written.
     pub fn decide(
+        &self,
+        candidate: &Candidate,
+        accepted: bool,
+        score: Option<f64>,
+        n: usize,
+        why: impl Into<String>,
+    ) -> Result<()> {
+        self.standing.conclude(&candidate.hash, accepted);
+        self.journal_decision(candidate, accepted, score, n, why)
+    }
+
+    fn journal_decision(
         &self,
         candidate: &Candidate,
         accepted: bool,
