@@ -97,3 +97,17 @@ fn votes_are_readable_json() {
     }
     assert!(serde_json::from_value::<Vote>(json!({"majority": {"feild": "x"}})).is_err());
 }
+
+#[test]
+fn a_bare_name_has_the_defaults() {
+    let read = |text: &str| serde_json::from_value::<Vote>(json!(text)).unwrap();
+    assert_eq!(read("majority"), Vote::default());
+    assert_eq!(read("median"), Vote::Median { field: None });
+    // The number is found by itself, the same output for all.
+    let all = outputs(json!([
+        {"note": "x", "score": 9, "other": 1}, {"note": "y", "score": 2}, {"note": "3", "score": 1},
+    ]));
+    assert_eq!(read("mean").choose(&all), Some(1));
+    let error = read("mean").winner(&outputs(json!([{"note": "x"}]))).unwrap_err().to_string();
+    assert!(error.contains("needs a number, which"), "{error}");
+}
