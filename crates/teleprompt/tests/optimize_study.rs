@@ -331,6 +331,53 @@ async fn test_examples_that_were_trained_on_prove_nothing() {
     assert!(report.notes.join("\n").contains("40 of 40 test examples"), "{:?}", report.notes);
 }
 
+/// A [`Learner`] whose server is out for its first calls.
+struct Out {
+    learner: Learner,
+    until: u64,
+}
+
+impl Lm for Out {
+    async fn generate(&self, request: &LmRequest) -> Result<LmResponse, LmError> {
+        if self.learner.paid.load(Ordering::SeqCst) < self.until {
+            self.learner.paid.fetch_add(1, Ordering::SeqCst);
+            return Err(LmError::new(LmErrorKind::Server, "learner", "try again later"));
+        }
+        self.learner.generate(request).await
+    }
+    fn name(&self) -> &str {
+        "learner"
+    }
+}
+
+fn out_until(until: u64) -> Context {
+    let learner = Learner { paid: Arc::default(), dies_at: u64::MAX };
+    Context::new(LmHandle::new(Out { learner, until }), Arc::new(ChatAdapter))
+}
+
+#[tokio::test]
+async fn an_lm_that_was_out_is_no_result_and_is_asked_again() {
+    let recipe = || LabeledFewShot { k: 6, ..Default::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let all_out = compiler(recipe(), &dir).compile(&out_until(20), &program(), &data(80)).await;
+    let message = all_out.err().unwrap().to_string();
+    assert!(message.contains("nothing to measure") && message.contains("try again later"));
+    let again = compiler(recipe(), &dir).compile(&out_until(0), &program(), &data(80)).await;
+    assert_eq!(again.unwrap().report.baseline.score, 0.5, "the outage was kept as a result");
+
+    let dir = tempfile::tempdir().unwrap();
+    let half = compiler(recipe(), &dir).compile(&out_until(10), &program(), &data(80)).await;
+    let report = half.unwrap().report;
+    assert_eq!(report.baseline.outages, 10);
+    assert!(report.verdict.contains("the LM was out"), "{}", report.verdict);
+    for _ in 0..2 {
+        let (cx, paid) = context(u64::MAX);
+        let again = compiler(recipe(), &dir).compile(&cx, &program(), &data(80)).await.unwrap();
+        assert_eq!((again.report.baseline.outages, again.report.baseline.score), (0, 0.5));
+        assert!([10, 0].contains(&paid.load(Ordering::SeqCst)));
+    }
+}
+
 #[tokio::test]
 async fn a_user_can_run_the_search_from_a_loop_of_their_own() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Metric, MetricHandle, Program, ProgramState, Record, Signature, Usage};
 
-use self::verdict::{gain, verdict};
+use self::verdict::{Gain, gain, qualified, verdict};
 use super::splits::Splits;
 use super::study::{CandidateFacts, Run, Spend, Study};
 use super::task::predictors;
@@ -28,6 +28,9 @@ pub struct Side {
     pub n: usize,
     /// Examples that failed (they score 0).
     pub failed: usize,
+    /// Of the failures, those because the LM could not be reached, was overloaded or took too long.
+    #[serde(default)]
+    pub outages: usize,
     /// The first failure, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
@@ -61,6 +64,7 @@ impl Side {
             ci,
             n: runs.len(),
             failed,
+            outages: runs.iter().filter(|r| r.outage).count(),
             first_error: errors.next(),
             origin: origin.to_owned(),
             tokens: tokens as f64 / runs.len().max(1) as f64,
@@ -187,7 +191,12 @@ impl Facts<'_> {
         let improved = gain.is_some();
         let spent = self.study.spent();
         Report {
-            verdict: verdict(same, gain, (self.splits.measured_on, *of), &baseline, &winner),
+            verdict: qualified(
+                verdict(same, gain, (self.splits.measured_on, *of), &baseline, &winner),
+                test.p_value,
+                !same && gain == Some(Gain::Score),
+                (&baseline, &winner),
+            ),
             improved,
             candidate: self.winner.hash.clone(),
             changes: if same { Vec::new() } else { self.changes() },
@@ -304,8 +313,11 @@ impl fmt::Display for Report {
             write!(f, "\nended early: {why}")?;
         }
         write!(f, "\nresult       {}", self.verdict)?;
-        if let Some(error) = &self.winner.first_error {
-            write!(f, "\nthe first failure: {}", error.lines().next().unwrap_or(""))?;
+        for (name, side) in [("as written", &self.baseline), ("compiled", &self.winner)] {
+            if let Some(error) = &side.first_error {
+                let line = error.lines().next().unwrap_or("");
+                write!(f, "\nthe first failure of {name}: {line}")?;
+            }
         }
         if self.improved {
             self.changes.iter().try_for_each(|change| what_changes(f, change))?;

@@ -72,6 +72,7 @@ impl<O: Optimizer> Session<'_, O> {
         }
         self.compiler.progress.note("the program as written, on the test split");
         let plain = race::full(&task, &baseline, Split::Test).await?;
+        reached(&plain)?;
         let guess = Needs::guessed(usage_of(&plain));
         let limits = self.for_the_search(&all.student, before);
         let share = all.student.with_limits(guess.taken_from(limits));
@@ -259,4 +260,17 @@ fn usage_of(runs: &[Run]) -> Usage {
         usage += run.judged;
     }
     usage
+}
+
+/// An LM that was out for every example is no result to go on from.
+fn reached(plain: &[Run]) -> Result<()> {
+    let Some(first) = plain.first().filter(|_| plain.iter().all(|run| run.outage)) else {
+        return Ok(());
+    };
+    let why = first.error.as_deref().unwrap_or_default();
+    Err(Error::Other(format!(
+        "the LM failed on all {} test examples, so there is nothing to measure: {why}; run the same \
+         command again when the LM is there",
+        plain.len()
+    )))
 }

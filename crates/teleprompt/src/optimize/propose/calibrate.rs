@@ -12,8 +12,8 @@ use super::words::in_order;
 use crate::data::Rng;
 use crate::lm::forward::forward;
 use crate::optimize::Task;
-use crate::optimize::study::{Calibration, Event};
-use crate::optimize::task::over;
+use crate::optimize::study::{Calibration, Event, Part};
+use crate::optimize::task::{Bill, over};
 
 /// Labels are told apart by the likeliest first tokens; this many hold all that matters.
 const RIVALS: u32 = 64;
@@ -166,6 +166,7 @@ async fn probed(
         cx = cx.with_named_lm(name, lm);
     }
     let cx = cx.with_lm(probe(task.cx.lm())).with_held_out(example.clone());
+    let bill = Bill::open(task.study, [(Part::Evaluation, cx.meter().clone())]);
     match task.program.call(&cx, example.inputs()).await {
         Err(error) if error.is_fatal() => return Err(error),
         _ => {}
@@ -177,6 +178,7 @@ async fn probed(
         calibration: calibration.clone(),
         inherited: false,
     })?;
+    bill.settle();
     Ok(calibration.seen)
 }
 

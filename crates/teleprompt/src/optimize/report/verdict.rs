@@ -125,3 +125,23 @@ pub(super) fn verdict(
         MeasuredOn::Test | MeasuredOn::HeldBack => text,
     }
 }
+
+/// The sentence with what has to be said of how much it is worth.
+pub(super) fn qualified(
+    verdict: String,
+    p_value: f64,
+    claims: bool,
+    (baseline, winner): (&Side, &Side),
+) -> String {
+    let mut text = verdict;
+    if claims && winner.n > 0 && p_value >= 0.05 {
+        text.push_str(&format!(", which may be chance (p = {p_value:.2})"));
+    }
+    let out = baseline.outages + winner.outages;
+    if out > 0 {
+        text.push_str(&format!(
+            "; {out} runs failed because the LM was out, which is no result: run the same command again"
+        ));
+    }
+    text
+}

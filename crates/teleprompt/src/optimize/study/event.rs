@@ -52,6 +52,10 @@ pub struct Run {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether it failed because the LM could not be reached, was overloaded or took too long: no
+    /// result, so that a later session tries it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outage: bool,
     /// What the metric said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feedback: Option<String>,

@@ -148,6 +148,12 @@ pub(super) struct Known {
     pub report: Option<Place>,
     /// Hashes of the events that are not said twice.
     said: HashSet<String>,
+    /// Keys of runs that failed because the LM was out.
+    #[serde(default)]
+    outages: HashSet<String>,
+    /// Those of earlier sessions, which are tried again once in this one.
+    #[serde(skip)]
+    again: HashSet<String>,
     /// Index of [`Known::candidates`] by hash.
     #[serde(skip)]
     places: HashMap<String, usize>,
@@ -159,6 +165,16 @@ impl Known {
         let candidates = self.candidates.iter().enumerate();
         self.places = candidates.map(|(i, facts)| (facts.candidate.clone(), i)).collect();
         self
+    }
+
+    /// A session begins: what failed only because the LM was out is no result.
+    pub fn try_outages_again(&mut self) {
+        self.again = self.outages.clone();
+    }
+
+    /// The place of a run that is a result.
+    pub fn run(&self, key: &str) -> Option<Place> {
+        self.runs.get(key).copied().filter(|_| !self.again.contains(key))
     }
 
     /// Whether this was not said before; only asked about what a session that goes on says again.
@@ -187,13 +203,20 @@ impl Known {
                     *self.spent.part(Part::of(by, split)) += run.usage;
                     self.spent.metric += run.judged;
                 }
-                // What a search decided by was the first result of a key.
-                let first = !self.runs.contains_key(&key);
+                self.again.remove(&key);
+                // What a search decided by was the first result of a key that is one.
+                let was_out = self.outages.remove(&key);
+                if run.outage {
+                    self.outages.insert(key.clone());
+                }
+                let first = was_out || !self.runs.contains_key(&key);
                 if first && by == By::Student && split != Split::Test {
                     let counts = rollout == 0 && !pooled;
                     self.scored(&candidate, split, example, counts, &run);
                 }
-                self.runs.entry(key).or_insert(place);
+                if first {
+                    self.runs.insert(key, place);
+                }
             }
             Event::Asked { key, asked, inherited, .. } => {
                 if !inherited {

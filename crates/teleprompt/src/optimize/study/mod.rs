@@ -87,6 +87,7 @@ impl Study {
     }
 
     fn resumed(self) -> Result<Self> {
+        self.inner().known.try_outages_again();
         self.record(Event::Resumed {})?;
         Ok(self)
     }
@@ -155,7 +156,7 @@ impl Study {
     /// The run journaled under this key.
     pub fn run(&self, key: &str) -> Option<Run> {
         let mut inner = self.inner();
-        let place = inner.known.runs.get(key).copied();
+        let place = inner.known.run(key);
         match inner.event(place)? {
             Event::Ran { key: found, run, .. } if found == key => Some(run),
             _ => None,

@@ -19,6 +19,7 @@ use teleprompt_core::{
 };
 
 pub use ask::Question;
+pub(super) use bill::Bill;
 pub(super) use keys::{Keys, embedder, named_by_program};
 pub use objective::Objective;
 pub(super) use places::Places;

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use teleprompt_core::{Context, Example, MetricHandle, Program, Result, TraceRecorder, TraceStep};
+use teleprompt_core::{
+    Context, Error, Example, MetricHandle, Program, Result, TraceRecorder, TraceStep,
+};
 
 use crate::evaluate::score_example;
 use crate::module::Tuned;
@@ -79,6 +81,7 @@ async fn run(call: RunCall<'_>) -> Result<Run> {
         let voting = Tuned::of(call.program.clone(), solution.clone());
         score_example(&cx, for_metric, &voting, call.metric, call.example).await
     };
+    let outage = matches!(&row.error, Some(Error::Lm(error)) if error.is_retryable());
     let error = match row.error {
         Some(error) if error.is_fatal() => return Err(error),
         error => error.map(|e| e.to_string()),
@@ -87,6 +90,7 @@ async fn run(call: RunCall<'_>) -> Result<Run> {
     Ok(Run {
         score: if error.is_some() { 0.0 } else { row.score },
         error,
+        outage,
         feedback: row.feedback,
         by_predictor: row.by_predictor,
         objectives: row.objectives,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use teleprompt_core::{Lm, Parameters, ProgramState, Record, Result};
+use teleprompt_core::{Parameters, ProgramState, Record, Result};
 
 use super::{BootstrapFewShot, LabeledFewShot};
 use crate::optimize::{Optimizer, Sizes, Task};
@@ -66,7 +66,7 @@ impl DemoSets {
         let mut seen = vec![vec![Parameters::default()]; task.predictors.len()];
         let mut numbers = vec![vec![0]; task.predictors.len()];
         for number in 1..n {
-            if number > BOOTSTRAP && self.costs_too_much(task, number) {
+            if number > BOOTSTRAP && costs_too_much(task) {
                 task.note(format!(
                     "{} sets of demonstrations instead of {}: more would leave too few calls for trying them",
                     number - 1,
@@ -84,19 +84,6 @@ impl DemoSets {
             }
         }
         Ok(numbers)
-    }
-
-    /// Whether the sets below this number took a third of the calls that the search may use. What is
-    /// wanted counts, not what this session paid, so that a study that goes on decides the same.
-    fn costs_too_much(&self, task: &Task<'_>, number: usize) -> bool {
-        let Some(allowed) = task.allowance else { return false };
-        let able = task.cx.lm().capabilities();
-        let calibrations = match able.logprobs && able.label_bias {
-            true => (number - 1) * self.bootstrap.calibration_examples.min(task.train.len()),
-            false => 0,
-        };
-        let runs = task.used().runs + calibrations as u64;
-        3 * runs * task.predictors.len().max(1) as u64 > allowed
     }
 
     /// The demonstrations of these sets for a predictor.
@@ -128,4 +115,11 @@ impl DemoSets {
     pub fn bootstrap_runs(&self, sizes: Sizes) -> u64 {
         self.bootstrap.cost(sizes).runs
     }
+}
+
+/// Whether the search has used a third of the calls that the search may use. What is
+/// wanted counts, not what this session paid, so that a study that goes on decides the same.
+fn costs_too_much(task: &Task<'_>) -> bool {
+    let Some(allowed) = task.allowance else { return false };
+    3 * task.used().runs * task.predictors.len().max(1) as u64 > allowed
 }
