@@ -3,7 +3,7 @@
 #
 # Settings are variables: TELEPROMPT_DATA (the folder with banking77/ and gsm8k/), TELEPROMPT_LM
 # (local:smollm2-135m), LM_LABEL (its name in the results), TASKS (banking77-10, banking77, gsm8k;
-# all), THREADS (half the cores). Rows that rows.jsonl has are not measured again.
+# all), RECIPES (all), THREADS (half the cores). Rows that rows.jsonl has are not measured again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."

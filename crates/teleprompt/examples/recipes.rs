@@ -78,8 +78,11 @@ async fn main() -> Result<()> {
 }
 
 async fn run_task(cx: &Context, task: &Task, lm: &str, out: &Path) -> Result<()> {
+    let only = std::env::var("RECIPES").unwrap_or_default();
+    let named = |name: &str| only.is_empty() || only.split(',').any(|n| n == name);
     for recipe in recipes() {
-        let wanted = task.recipes.is_none_or(|list| list.contains(&recipe.name));
+        let listed = task.recipes.is_none_or(|list| list.contains(&recipe.name));
+        let wanted = listed && named(recipe.name);
         let rows = rows(out)?;
         let known = |r: &Row| r.task == task.name && r.lm == lm && r.recipe == recipe.name;
         if !wanted || rows.iter().any(known) {

@@ -423,7 +423,18 @@ fn long_study(dir: &std::path::Path, identity: &Identity, runs: usize) {
         let run = Run { score: 1.0, feedback: Some("as it is ".repeat(20)), ..Run::default() };
         let (key, candidate) = (format!("key {example}"), "c".to_owned());
         let (by, split) = (By::Student, Split::Val);
-        study.record(Event::Ran { key, candidate, by, split, example, rollout: 0, run }).unwrap();
+        let ran = Event::Ran {
+            key,
+            candidate,
+            by,
+            split,
+            example,
+            pooled: false,
+            rollout: 0,
+            run,
+            inherited: false,
+        };
+        study.record(ran).unwrap();
     }
     study.record(Event::Stopped { why: "enough".into(), seconds: 1.0 }).unwrap();
 }
