@@ -98,13 +98,13 @@ fn an_overlay_comes_before_a_candidate_and_leaves_the_rest_of_it_in_force() {
         .with_candidate(state("candidate", &["a", "b"]));
     let mut over = (*state("over", &["a"])).clone();
     let demos = vec![Record::new()];
-    over.insert("b", Parameters { demos: demos.clone(), ..Parameters::default() });
+    over.insert("b", Parameters { demos: Some(demos.clone()), ..Parameters::default() });
     let laid = cx.with_overlay(over);
     let table = [("a", "over/a"), ("b", "candidate/b"), ("c", "layer/c")];
     for (path, expected) in table {
         assert_eq!(in_force(&laid, path).as_deref(), Some(expected), "{path}");
     }
-    assert_eq!(laid.parameters("b")[0].demos, demos);
+    assert_eq!(laid.parameters("b")[0].demos(), demos);
     assert_eq!(in_force(&cx, "a").as_deref(), Some("candidate/a"), "the first copy is as it was");
     let bare = context().with_overlay((*state("over", &["a"])).clone());
     assert_eq!(in_force(&bare, "a").as_deref(), Some("over/a"));

@@ -107,7 +107,7 @@ impl Recipe {
 
 fn data(name: &str, n: usize) -> Dataset {
     let example = |i: usize| {
-        let label = if i % 2 == 0 { "a" } else { "b" };
+        let label = if i.is_multiple_of(2) { "a" } else { "b" };
         Example::new(record! { text: format!("{name} number {i}"), label: label }, ["text"])
     };
     Dataset::new(name, (0..n).map(example).collect::<Vec<_>>())
@@ -186,7 +186,7 @@ fn wavering() -> Teller {
         if text.contains("rule") {
             return format!("[[ ## rule ## ]]\nrule {n}");
         }
-        label(if n % 3 == 0 { "a" } else { "b" })
+        label(if n.is_multiple_of(3) { "a" } else { "b" })
     })
 }
 

@@ -55,7 +55,11 @@ impl Lm for Student {
         } else if all.contains("[[ ## label ## ]]") {
             let demos = request.messages.iter().filter(|m| m.role == Role::Assistant).count();
             let n = number(&last);
-            let knows = if all.contains("parity") { n % 10 != 3 } else { demos >= 4 && n % 3 > 0 };
+            let knows = if all.contains("parity") {
+                n % 10 != 3
+            } else {
+                demos >= 4 && !n.is_multiple_of(3)
+            };
             let label = if knows && n % 2 == 1 { "odd" } else { "even" };
             format!("[[ ## label ## ]]\n{label}")
         } else {
@@ -218,7 +222,7 @@ impl Lm for Third {
             .take(shown - 1)
             .map(|m| number(&m.content.to_string()))
             .sum();
-        let wrong = shown == 1 || (n / 2 + demos) % 3 == 0;
+        let wrong = shown == 1 || (n / 2 + demos).is_multiple_of(3);
         let odd = (n % 2 == 1) != wrong;
         let label = if odd { "odd" } else { "even" };
         Ok(LmResponse::text(format!("[[ ## label ## ]]\n{label}")))
@@ -235,7 +239,7 @@ async fn a_vote_is_better_than_its_members() {
     let done = compiler(recipe, &dir).compile(&cx, &program(), &data(240)).await.unwrap();
     assert!(done.report.winner.origin.starts_with("vote of"), "{}", done.report);
     assert!(done.report.winner.score > 0.8, "{}", done.report);
-    assert_eq!(done.program.solution().members().len() > 2, true);
+    assert!(done.program.solution().members().len() > 2);
     // It saves and loads.
     let path = dir.path().join("vote.json");
     done.program.save(&path).unwrap();

@@ -10,7 +10,9 @@ use super::run::{Setup, compile};
 use super::toy::Toy;
 use super::toys;
 
-const PAIRS: [(&str, fn(u64) -> Toy); 6] = [
+type Make = fn(u64) -> Toy;
+
+const PAIRS: [(&str, Make); 6] = [
     ("coverage", toys::coverage),
     ("steps", toys::steps),
     ("noisy", toys::noisy),
@@ -31,7 +33,7 @@ const OTHERS: [&str; 4] = ["auto", "better_together", "ensemble", "calibrate_dec
 const EVALUATIONS: u64 = 30;
 
 /// The test scores of a recipe over all seeds, one after another, and its calls.
-async fn scores(recipe: &str, toy: fn(u64) -> Toy, seeds: u64) -> (Vec<f64>, u64) {
+async fn scores(recipe: &str, toy: Make, seeds: u64) -> (Vec<f64>, u64) {
     let (mut scores, mut calls) = (Vec::new(), 0);
     for seed in FIRST..FIRST + seeds {
         let mut toy = toy(seed);
@@ -52,7 +54,7 @@ fn mean(scores: &[f64]) -> f64 {
 }
 
 /// A line of the table, and whether `auto` passes.
-async fn pair(name: &str, toy: fn(u64) -> Toy, seeds: u64) -> (String, bool) {
+async fn pair(name: &str, toy: Make, seeds: u64) -> (String, bool) {
     let (auto, calls) = scores("auto", toy, seeds).await;
     let mut best: Option<(&str, Vec<f64>, u64)> = None;
     for recipe in recipes().iter().filter(|r| !OTHERS.contains(&r.name)) {

@@ -229,7 +229,7 @@ impl<O: Optimizer> Compiler<O> {
     /// Compiles a program. The program itself is not changed.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], a used-up budget before there is any result, a fatal error of the LM or
+    /// [`Error::Cancelled`](teleprompt_core::Error::Cancelled), a used-up budget before there is any result, a fatal error of the LM or
     /// the disk; the study keeps what was done, and the same call goes on from there.
     pub async fn compile<M: Module + Clone>(
         &self,
