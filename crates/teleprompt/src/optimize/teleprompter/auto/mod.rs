@@ -14,7 +14,8 @@ use crate::optimize::{Candidate, Cost, Optimizer, Racing, Sizes, Task};
 
 /// Tries what usually pays first, sees what pays here, and spends the rest of its budget on that.
 ///
-/// There are six kinds of moves, each from the best candidate so far: labelled demonstrations,
+/// There are seven kinds of moves, each from the best candidate so far: labelled demonstrations, the
+/// labelled demonstrations nearest to each call,
 /// bootstrapped demonstrations, rules induced from labels, instructions grounded in data and program,
 /// instructions from reflection on runs with feedback, and other instructions after a look at those
 /// that were tried. Every move is tried once, few-shot first, instructions for one predictor at a time;
@@ -94,6 +95,7 @@ impl Auto {
         let mut moves = Vec::new();
         if learns && self.max_labeled_demos > 0 {
             moves.push(whole(Kind::Labels));
+            moves.push(whole(Kind::Nearest));
         }
         if learns && self.max_bootstrapped_demos > 0 {
             moves.push(whole(Kind::Bootstrap));

@@ -13,8 +13,8 @@ use crate::optimize::propose::{
 };
 use crate::optimize::study::{Run, Split};
 use crate::optimize::teleprompter::infer_rules::ruled;
-use crate::optimize::teleprompter::{BootstrapFewShot, LabeledFewShot};
-use crate::optimize::{Candidate, Task, mean_score};
+use crate::optimize::teleprompter::{BootstrapFewShot, KnnFewShot, LabeledFewShot};
+use crate::optimize::{Candidate, Optimizer, Task, mean_score};
 
 /// Rules of an induction, and the examples that it sees.
 const RULES: usize = 10;
@@ -74,6 +74,7 @@ impl<'s> Moves<'s> {
         let place = what.predictor.unwrap_or_default();
         match what.kind {
             Kind::Labels => self.labels(&task, number).await.map(Some),
+            Kind::Nearest => self.nearest(&task, number).await.map(Some),
             Kind::Bootstrap => self.bootstrap(&task, number).await.map(Some),
             Kind::Ground => self.grounded(&task, place, number).await,
             Kind::Reflect => self.reflected(&task, place, number).await,
@@ -90,6 +91,27 @@ impl<'s> Moves<'s> {
         let recipe = LabeledFewShot { k, calibration_examples: self.auto.calibration_examples };
         let rng = task.rng("auto labels").derive(&number.to_string());
         recipe.candidate(task, &rng, &format!("{k} labelled demos, draw {}", number + 1)).await
+    }
+
+    /// In place of fixed demonstrations; from the third time on beside them.
+    async fn nearest(&self, task: &Task<'_>, number: u64) -> Result<Candidate> {
+        let most = self.auto.max_labeled_demos;
+        let k = if number.is_multiple_of(2) { most.min(4) } else { most };
+        // Labels alone, so that the pool costs no run.
+        let recipe = KnnFewShot { k, max_bootstrapped_demos: Some(0), ..KnnFewShot::default() };
+        let candidate = recipe.search(task).await?;
+        if number > 1 {
+            return Ok(candidate);
+        }
+        let mut state = ProgramState::default();
+        for (path, parameters) in &candidate.state().0 {
+            let mut alone = (**parameters).clone();
+            alone.demos = Some(Vec::new());
+            // It was measured with the demonstrations that are gone.
+            alone.label_bias.clear();
+            state.insert(path.clone(), alone);
+        }
+        task.propose(format!("the {k} nearest demos alone"), state)
     }
 
     async fn bootstrap(&self, task: &Task<'_>, number: u64) -> Result<Candidate> {

@@ -5,6 +5,8 @@
 pub(super) enum Kind {
     /// Labelled demonstrations.
     Labels,
+    /// The demonstrations nearest to each call.
+    Nearest,
     /// Bootstrapped demonstrations.
     Bootstrap,
     /// Instructions grounded in data and program.
@@ -21,6 +23,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Labels => "labelled demos",
+            Kind::Nearest => "nearest demos",
             Kind::Bootstrap => "bootstrapped demos",
             Kind::Ground => "grounded instructions",
             Kind::Reflect => "reflection",
