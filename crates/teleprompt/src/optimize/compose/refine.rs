@@ -60,7 +60,7 @@ struct Advise {
 ///
 /// let words = |_: &Record, p: &Prediction| match p.str("title").unwrap_or("").split(' ').count() {
 ///     0..=6 => Score::from(true),
-///     n => Score { value: 0.0, feedback: Some(format!("{n} words; at most 6 are wanted")) },
+///     n => Score::from(0.0).with_feedback(format!("{n} words; at most 6 are wanted")),
 /// };
 /// let program = Program::new(Refine::new(Predict::of("story -> title")?, 3, words));
 /// assert_eq!(&*program.bound().predictors[0].0, "inner");
