@@ -216,8 +216,7 @@ fn banking(
     })
 }
 
-/// GSM8K, the answer alone: a model of this size gains nothing by reasoning, and it costs ten times
-/// the tokens.
+/// GSM8K, the answer alone, without reasoning: for the time that it takes.
 fn gsm(
     data: &Path,
     name: &'static str,

@@ -37,9 +37,11 @@ async fn every_recipe_survives_three_kills() {
 
 #[tokio::test]
 async fn wrong_recipes_do_not_survive() {
-    // What wavers may be found on the way already: after a kill it wants something else.
+    // When the kill comes decides which check sees the fault first: calls that no event accounts for
+    // are lost, too many for a kill, or, made before it, asked again; what wavers wants something
+    // else after it.
     let said: [&[&str]; 3] =
-        [&["lost 3 calls"], &["lost 1 calls"], &["compiled again", "asked again"]];
+        [&["lost ", "asked again"], &["lost ", "asked again"], &["compiled again", "asked again"]];
     for (fault, words) in WHEN_KILLED.into_iter().zip(said) {
         let finding = kill::check(&wrong::case(fault), 1, "killed_child").await;
         let finding = finding.expect_err(&format!("{fault:?} is not found"));

@@ -25,18 +25,24 @@ pub trait Make<P>: Sync {
 /// on all validation examples.
 ///
 /// [`Task::base`] is entered first, so that a race that prunes has something to compare with and
-/// the start is always a candidate.
+/// the start is always a candidate. `start` is its point, for searches that have one; it is told its
+/// score before the first point is asked for.
 ///
 /// # Errors
 /// A fatal error of the LM, the budget or the journal, or a stop condition.
 pub async fn explore<S: Search>(
     task: &Task<'_>,
     search: &mut S,
+    start: Option<S::Point>,
     race: &Race,
     make: &dyn Make<S::Point>,
 ) -> Result<Candidate> {
     let mut racing = Racing::new(task, race);
-    racing.enter_base().await?;
+    let base = racing.enter_base().await?;
+    if let Some(start) = start {
+        let standing = racing.standing(base);
+        search.tell(&start, Told { mean: standing.mean, n: standing.n });
+    }
     let mut entered: Vec<(S::Point, usize, usize)> = Vec::new();
     loop {
         let mut batch = 0;

@@ -106,7 +106,8 @@ pub struct Report {
     /// The metric's name.
     pub metric: String,
     /// `test`; `held-back` where no test examples were given and some were set aside; `used` where
-    /// there were too few for that, so that the scores prove nothing.
+    /// there were too few for that, or where more than one in ten test examples are train or validation
+    /// examples, too, so that the scores prove nothing.
     pub split: String,
     /// The program as written. Where the budget ended while the winner was measured, both sides are
     /// on the examples that were done; where none was, this side alone is measured.

@@ -12,7 +12,7 @@ use crate::optimize::report::{Facts, Measured, Report};
 use crate::optimize::splits::Splits;
 use crate::optimize::study::{Event, Run, Split, Study};
 use crate::optimize::task::{Keys, Places, Standing, Stops, predictors};
-use crate::optimize::{Candidate, Optimizer, Sizes, Task, race};
+use crate::optimize::{Candidate, Optimizer, Task, race};
 
 pub(super) struct Session<'a, O> {
     pub compiler: &'a Compiler<O>,
@@ -177,15 +177,7 @@ impl<O: Optimizer> Session<'_, O> {
     /// The search's result, or, when it was stopped or its share of the budget is used up, the best
     /// so far.
     async fn search(&self, task: &Task<'_>) -> Result<(Candidate, Option<String>)> {
-        let optimizer = &self.compiler.optimizer;
-        let (train, val) = (self.splits.train.len(), self.splits.val.len());
-        let cost = optimizer.cost(Sizes { train, val, predictors: task.predictors.len() });
-        let name = optimizer.name();
-        self.compiler.progress.note(&format!(
-            "{name}: at most {} program runs and {} questions",
-            cost.runs, cost.questions
-        ));
-        let result = match optimizer.search(task).await {
+        let result = match self.compiler.optimizer.search(task).await {
             Ok(found) => self.choose_lms(task, &found).await.map(|()| found),
             Err(error) => Err(error),
         };
@@ -196,9 +188,14 @@ impl<O: Optimizer> Session<'_, O> {
         };
         match result {
             Ok(found) => Ok((chosen(found), None)),
-            Err(error @ (Error::Budget(_) | Error::Stopped(_))) => {
-                Ok((task.winner(), Some(error.to_string())))
+            Err(error @ Error::Budget(_)) => {
+                let why = format!(
+                    "the search used up its share of the limits, which leaves room for the last \
+                     evaluation: {error}"
+                );
+                Ok((task.winner(), Some(why)))
             }
+            Err(Error::Stopped(why)) => Ok((task.winner(), Some(why))),
             Err(error) => Err(error),
         }
     }

@@ -90,11 +90,11 @@ fn writer(paths: &[Arc<str>]) -> Result<Program> {
 
 fn example(example: &Example) -> String {
     let mut out = String::new();
-    show::fields(&mut out, &example.inputs());
+    show::fields(&mut out, &example.inputs(), show::LONGEST);
     let labels = example.labels();
     if !labels.is_empty() {
         let _ = writeln!(out, "Expected:");
-        show::fields(&mut out, &labels);
+        show::fields(&mut out, &labels, show::LONGEST);
     }
     out.trim_end().to_owned()
 }

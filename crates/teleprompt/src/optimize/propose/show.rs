@@ -2,26 +2,21 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
 use teleprompt_core::{Record, TraceStep};
 
 use crate::optimize::study::Run;
 use crate::parse::write::compact;
 
 /// Characters of one value that are shown: enough for a page, too little to fill a small context.
-const LONGEST: usize = 4000;
+pub(super) const LONGEST: usize = 4000;
 
-/// One line a field.
-pub(super) fn fields(out: &mut String, record: &Record) {
+/// One line a field, a text plainly, everything else as JSON; what is longer than `most` characters is
+/// cut.
+pub(super) fn fields(out: &mut String, record: &Record, most: usize) {
     for (name, value) in record.iter() {
-        let _ = writeln!(out, "{name}: {}", text(value));
+        let text = value.as_str().map_or_else(|| compact(value), str::to_owned);
+        let _ = writeln!(out, "{name}: {}", cut(&text, most));
     }
-}
-
-/// A value as a reader sees it: a text plainly, everything else as JSON, long ones cut.
-fn text(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| compact(value), str::to_owned);
-    cut(&text, LONGEST)
 }
 
 /// The first characters of a text, with a mark if there are more.
@@ -34,12 +29,12 @@ pub(in crate::optimize) fn cut(text: &str, most: usize) -> String {
 
 /// What came in and what a predictor made of it.
 pub(super) fn step(out: &mut String, step: &TraceStep) {
-    fields(out, &step.inputs);
+    fields(out, &step.inputs, LONGEST);
     if let Some(error) = &step.error {
         let _ = writeln!(out, "Answer:\n(none) The call failed: {}", cut(error, LONGEST));
     } else if !step.outputs.is_empty() {
         out.push_str("Answer:\n");
-        fields(out, &step.outputs);
+        fields(out, &step.outputs, LONGEST);
     }
 }
 

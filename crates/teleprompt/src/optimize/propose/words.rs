@@ -4,13 +4,12 @@ use std::fmt::Write;
 use std::future::Future;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::Value;
 use teleprompt_core::{Field, Program, Record, Result, Signature, Type};
 
+use super::show;
 use crate::module::Predict;
 use crate::optimize::study::Asked;
 use crate::optimize::{Question, Task};
-use crate::parse::write::compact;
 
 /// Characters of one value that an example shows; what a task is about can be seen from these.
 const SHOWN: usize = 600;
@@ -35,19 +34,9 @@ pub(in crate::optimize) fn shown<'r>(records: impl IntoIterator<Item = &'r Recor
     let mut out = String::new();
     for (i, record) in records.into_iter().enumerate() {
         let _ = writeln!(out, "{}Example {}", if i > 0 { "\n" } else { "" }, i + 1);
-        for (name, value) in record.iter() {
-            let _ = writeln!(out, "{name}: {}", short(value));
-        }
+        show::fields(&mut out, record, SHOWN);
     }
     out.trim_end().to_owned()
-}
-
-fn short(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| compact(value), str::to_owned);
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
 }
 
 /// Asks with these examples, and, if that fails, with half of them and so on: a prompt that is too

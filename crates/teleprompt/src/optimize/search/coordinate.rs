@@ -9,7 +9,8 @@ use super::{Search, Space, Told};
 /// It needs few trials where dimensions hardly interact, and stops at a local optimum where they
 /// do. It moves to the highest mean, whatever its number of examples; of equal ones it stays where
 /// it is, or takes the first value. The values of one dimension may be out together; then `ask` gives none until
-/// they are told. This is how COPRO (Khattab et al. 2023) improves several predictors.
+/// they are told. COPRO goes
+/// through predictors the same way, but its texts are not known before it starts.
 ///
 /// ```
 /// use teleprompt::optimize::search::{CoordinateAscent, Search, Space, Told};

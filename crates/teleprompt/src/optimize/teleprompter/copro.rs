@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use teleprompt_core::{Parameters, ProgramState, Result};
 
-use super::trials::{explore_from_base, race_runs};
+use super::trials::race_runs;
 use crate::optimize::propose::{Attempt, vary_instructions};
 use crate::optimize::race::Race;
 use crate::optimize::search::{Search, Told};
-use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task, explore};
 
 /// Improves the instructions of one predictor after the other, in several rounds: an LM writes
 /// variants, in later rounds after a look at what was tried and how well it did, and the best stays
@@ -83,7 +83,7 @@ impl Copro {
         let new = written.into_iter().filter(|text| tried.texts.insert(text.clone())).collect();
         let mut search = Texts { waiting: new, told: Vec::new() };
         let maker = Maker { path: path.clone(), round: round + 1, made: Mutex::default() };
-        explore_from_base(task, &mut search, None, &self.race, &maker).await?;
+        explore(task, &mut search, None, &self.race, &maker).await?;
         let made = maker.made.into_inner().unwrap_or_else(PoisonError::into_inner);
         let scored = task.scored();
         let score = |hash: &String| scored.iter().find(|(c, _)| c.hash == *hash).map(|(_, s)| *s);

@@ -7,11 +7,11 @@ use teleprompt_core::{Parameters, Record, Result, Signature};
 
 use super::BootstrapFewShot;
 use super::demo_sets::{BOOTSTRAP, DemoSets};
-use super::trials::{explore_from_base, race_runs, times_made};
+use super::trials::{race_runs, times_made};
 use crate::optimize::propose::{induce_rules, labeled_demos};
 use crate::optimize::race::Race;
 use crate::optimize::search::RandomSearch;
-use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Make, Optimizer, Sizes, Task, explore};
 
 /// Has an LM say which rules decide the outputs of train examples, several times from different
 /// examples, appends them to the instructions of each predictor over bootstrapped demonstrations,
@@ -176,6 +176,6 @@ impl Optimizer for InferRules {
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let mut search = RandomSearch::new(0..=self.num_candidates);
         let maker = Maker { recipe: self, demos: self.demos() };
-        explore_from_base(task, &mut search, None, &self.race, &maker).await
+        explore(task, &mut search, None, &self.race, &maker).await
     }
 }

@@ -7,11 +7,11 @@ use teleprompt_core::{Metric, Result};
 use super::BootstrapFewShot;
 use super::combine::{Choices, Combine};
 use super::demo_sets::DemoSets;
-use super::trials::{Limited, explore_from_base, race_runs, times_made};
+use super::trials::{Limited, race_runs, times_made};
 use crate::optimize::propose::Grounded;
 use crate::optimize::race::Race;
 use crate::optimize::search::{Tpe, TpeSettings};
-use crate::optimize::{Candidate, Compiler, Cost, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Compiler, Cost, Optimizer, Sizes, Task, explore};
 
 /// How much a [`MiproV2`] tries where it is not told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +212,7 @@ impl MiproV2 {
         let start = vec![0; space.sizes().len()];
         let tpe = Tpe::new(space, task.rng("tpe").seed()).settings(self.tpe);
         let mut search = Limited { search: tpe, left: self.trials(task.predictors.len()) };
-        explore_from_base(task, &mut search, Some(start), &self.race, &combine).await
+        explore(task, &mut search, Some(start), &self.race, &combine).await
     }
 }
 

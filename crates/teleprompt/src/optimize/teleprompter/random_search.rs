@@ -137,6 +137,6 @@ impl Optimizer for BootstrapFewShotWithRandomSearch {
     }
     async fn search(&self, task: &Task<'_>) -> Result<Candidate> {
         let mut search = RandomSearch::new(self.points()).stop_at(self.stop_at_score);
-        explore(task, &mut search, &self.race, self).await
+        explore(task, &mut search, None, &self.race, self).await
     }
 }

@@ -7,10 +7,10 @@ use teleprompt_core::Result;
 use super::BootstrapFewShot;
 use super::combine::{Choices, Combine};
 use super::demo_sets::DemoSets;
-use super::trials::{Limited, explore_from_base, race_runs, times_made};
+use super::trials::{Limited, race_runs, times_made};
 use crate::optimize::race::Race;
 use crate::optimize::search::{Tpe, TpeSettings};
-use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task};
+use crate::optimize::{Candidate, Cost, Optimizer, Sizes, Task, explore};
 
 /// Makes several sets of demonstrations, lets every predictor have any of them, and searches the
 /// combinations with TPE.
@@ -117,6 +117,6 @@ impl Optimizer for BootstrapFewShotWithTpe {
         let start = vec![0; space.sizes().len()];
         let tpe = Tpe::new(space, task.rng("tpe").seed()).settings(self.tpe);
         let mut search = Limited { search: tpe, left: self.num_candidate_programs };
-        explore_from_base(task, &mut search, Some(start), &self.race, &combine).await
+        explore(task, &mut search, Some(start), &self.race, &combine).await
     }
 }

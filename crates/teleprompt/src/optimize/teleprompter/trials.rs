@@ -1,10 +1,8 @@
 //! What recipes have in common that choose by validation.
 
-use teleprompt_core::Result;
-
+use crate::optimize::Sizes;
 use crate::optimize::race::Race;
 use crate::optimize::search::{Search, Told};
-use crate::optimize::{Candidate, Make, Sizes, Task, explore};
 
 /// A search that ends after so many points.
 pub(super) struct Limited<S> {
@@ -25,34 +23,6 @@ impl<S: Search> Search for Limited<S> {
     fn best(&self) -> Option<(&S::Point, Told)> {
         self.search.best()
     }
-}
-
-/// Runs a search with a race, after the start was run on all validation examples and told to the
-/// search as the point `start`.
-///
-/// # Errors
-/// Those of [`explore`].
-pub(super) async fn explore_from_base<S: Search>(
-    task: &Task<'_>,
-    search: &mut S,
-    start: Option<S::Point>,
-    race: &Race,
-    make: &dyn Make<S::Point>,
-) -> Result<Candidate> {
-    // Folds score on other examples, the base included.
-    if let Race::KFold { .. } = race {
-        return explore(task, search, race, make).await;
-    }
-    let base = task.base();
-    let known = task.scored().into_iter().find(|(c, _)| c.hash == base.hash);
-    let mean = match known {
-        Some((_, mean)) => mean,
-        None => task.validate(base).await?,
-    };
-    if let Some(start) = start {
-        search.tell(&start, Told { mean, n: task.val.len() });
-    }
-    explore(task, search, race, make).await
 }
 
 /// The most runs that so many entrants take in a race, the start among them.
