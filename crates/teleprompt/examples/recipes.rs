@@ -25,8 +25,6 @@ struct Task {
     test: Dataset,
     /// LM calls of a whole compile, both evaluations on the test part included.
     calls: u64,
-    /// None: all.
-    recipes: Option<&'static [&'static str]>,
 }
 
 /// A measured row.
@@ -69,7 +67,11 @@ async fn main() -> Result<()> {
         max_tokens: Some(200),
         ..teleprompt::LmSettings::default()
     });
-    for task in tasks(&data)? {
+    let tasks = tasks(&data)?;
+    known("TASKS", &only, tasks.iter().map(|t| t.name))?;
+    let wanted = std::env::var("RECIPES").unwrap_or_default();
+    known("RECIPES", &wanted, recipes().iter().map(|r| r.name))?;
+    for task in tasks {
         if only.is_empty() || only.split(',').any(|t| t == task.name) {
             run_task(&cx, &task, &label, &out).await?;
         }
@@ -77,15 +79,29 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// Whether a list has names of these alone.
+fn known<'n>(
+    variable: &str,
+    list: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Result<()> {
+    let given = list.split(',').filter(|name| !name.is_empty());
+    match given.into_iter().find(|name| names.clone().all(|n| n != *name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::Config(format!(
+            "{variable} has `{name}`, which is none of {}",
+            names.collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
 async fn run_task(cx: &Context, task: &Task, lm: &str, out: &Path) -> Result<()> {
     let only = std::env::var("RECIPES").unwrap_or_default();
     let named = |name: &str| only.is_empty() || only.split(',').any(|n| n == name);
     for recipe in recipes() {
-        let listed = task.recipes.is_none_or(|list| list.contains(&recipe.name));
-        let wanted = listed && named(recipe.name);
         let rows = rows(out)?;
         let known = |r: &Row| r.task == task.name && r.lm == lm && r.recipe == recipe.name;
-        if !wanted || rows.iter().any(known) {
+        if !named(recipe.name) || rows.iter().any(known) {
             continue;
         }
         eprintln!("{} by {}", task.name, recipe.name);
@@ -93,10 +109,13 @@ async fn run_task(cx: &Context, task: &Task, lm: &str, out: &Path) -> Result<()>
             Ok(row) => keep(out, &row)?,
             Err(error) => eprintln!("{} by {}: {error}", task.name, recipe.name),
         }
-        std::fs::write(out.join("RESULTS.md"), results(&self::rows(out)?))
-            .map_err(|e| Error::io(out, &e))?;
+        write_results(out)?;
     }
-    Ok(())
+    write_results(out)
+}
+
+fn write_results(out: &Path) -> Result<()> {
+    std::fs::write(out.join("RESULTS.md"), results(&rows(out)?)).map_err(|e| Error::io(out, &e))
 }
 
 async fn measure(cx: &Context, task: &Task, lm: &str, recipe: &str, out: &Path) -> Result<Row> {
@@ -154,19 +173,10 @@ fn settings(recipe: &str) -> Map<String, Value> {
 }
 
 fn tasks(data: &Path) -> Result<Vec<Task>> {
-    let gsm8k: &[&str] = &[
-        "labeled_few_shot",
-        "bootstrap_few_shot_with_random_search",
-        "knn_few_shot",
-        "mipro_v2",
-        "gepa",
-        "auto",
-    ];
-    let all: &[&str] = &["labeled_few_shot", "bootstrap_few_shot_with_random_search", "auto"];
     Ok(vec![
-        banking(data, "banking77-10", Some(10), (150, 50, 150), 700, None)?,
-        banking(data, "banking77", None, (300, 50, 150), 600, Some(all))?,
-        gsm(data, "gsm8k", (100, 40, 100), 500, Some(gsm8k))?,
+        banking(data, "banking77-10", Some(10), (150, 50, 150), 700)?,
+        banking(data, "banking77", None, (300, 50, 150), 600)?,
+        gsm(data, "gsm8k", (100, 40, 100), 500)?,
     ])
 }
 
@@ -178,7 +188,6 @@ fn banking(
     intents: Option<usize>,
     (train, val, test): (usize, usize, usize),
     calls: u64,
-    recipes: Option<&'static [&'static str]>,
 ) -> Result<Task> {
     let dir = data.join("banking77");
     let (all, dev) =
@@ -212,7 +221,6 @@ fn banking(
         val,
         test: of(&dev)?.take(test),
         calls,
-        recipes,
     })
 }
 
@@ -222,7 +230,6 @@ fn gsm(
     name: &'static str,
     (train, val, test): (usize, usize, usize),
     calls: u64,
-    recipes: Option<&'static [&'static str]>,
 ) -> Result<Task> {
     let signature: Signature = "\"Solve the problem.\" question -> answer: int".parse()?;
     let load = |file: &str| -> Result<Dataset> {
@@ -237,7 +244,6 @@ fn gsm(
         val,
         test: load("dev.jsonl")?.take(test),
         calls,
-        recipes,
     })
 }
 
@@ -289,6 +295,12 @@ fn results(rows: &[Row]) -> String {
             let _ = writeln!(text, "{}", line(row));
         }
         text.push_str(&beside_auto(&rows));
+        let is_measured = |name: &str| rows.iter().any(|row| row.recipe == name);
+        let names = recipes().iter().map(|r| r.name);
+        let missing: Vec<&str> = names.filter(|name| !is_measured(name)).collect();
+        if !missing.is_empty() {
+            let _ = writeln!(text, "\nNot measured: {}.", missing.join(", "));
+        }
     }
     text
 }

@@ -165,9 +165,15 @@ fn spawn(case: &Case, dir: &Path, test: &str) -> Child {
 }
 
 fn lines_of(dir: &Path) -> Vec<Line> {
-    let text = std::fs::read_to_string(log_in(dir)).unwrap_or_default();
-    // Torn lines are calls whose reply nobody got.
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    // A kill may tear a line within a character, too.
+    let bytes = std::fs::read(log_in(dir)).unwrap_or_default();
+    let read = |line: &str| match serde_json::from_str(line) {
+        Ok(line) => Some(line),
+        // A line that stops too early is a call whose reply nobody got; any other fault is ours.
+        Err(error) if error.is_eof() => None,
+        Err(error) => panic!("{error}: {line}"),
+    };
+    String::from_utf8_lossy(&bytes).lines().filter_map(read).collect()
 }
 
 /// Calls so far.

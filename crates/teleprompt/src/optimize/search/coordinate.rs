@@ -8,9 +8,9 @@ use super::{Search, Space, Told};
 ///
 /// It needs few trials where dimensions hardly interact, and stops at a local optimum where they
 /// do. It moves to the highest mean, whatever its number of examples; of equal ones it stays where
-/// it is, or takes the first value. The values of one dimension may be out together; then `ask` gives none until
-/// they are told. COPRO goes
-/// through predictors the same way, but its texts are not known before it starts.
+/// it is, or takes the first value. The values of one dimension may be out together; then `ask` gives
+/// none until they are told. COPRO goes through predictors the same way, but its texts are not known
+/// before it starts.
 ///
 /// ```
 /// use teleprompt::optimize::search::{CoordinateAscent, Search, Space, Told};
